@@ -1,0 +1,95 @@
+# Needs only make and Python 3.11+ with venv: every target installs what it uses into .venv.
+# `make PYTHON=python3.13 test` picks another Python.
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+BIN := .venv/bin
+LOWEST := .venv-lowest/bin
+PYTEST := $(BIN)/pytest -n $(WORKERS)
+PIP_INSTALL := pip install --quiet --disable-pip-version-check
+
+# What the quick tests leave out.
+REST := slow or engines
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test test-all test-rest lint format types lowest bench notebook hooks clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.package  ## install the package and run examples/quickstart.py
+	$(BIN)/python examples/quickstart.py
+
+test: .venv/.test  ## the quick tests, the documentation's examples among them
+	$(PYTEST) -m "not ($(REST))"
+
+test-all: .venv/.engines  ## all tests, Spark and PostgreSQL among them
+	$(PYTEST)
+
+# pytest ends with 5 where there is nothing to run.
+test-rest: .venv/.engines  ## only what `make test` leaves out
+	$(PYTEST) -m "$(REST)" || [ $$? -eq 5 ]
+
+lint: .venv/.dev  ## ruff's rules and format, and who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/.dev  ## mend what ruff can mend by itself
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+types: .venv/.dev  ## mypy
+	$(BIN)/mypy
+
+# tests only: docstrings print tables and numbers, whose look differs between releases of pandas and NumPy.
+lowest: .venv-lowest/.test  ## the quick tests with the oldest dependencies that pyproject.toml allows
+	$(LOWEST)/pytest -n $(WORKERS) -m "not ($(REST))" --ignore=tests/test_docs.py tests
+
+bench: .venv/.test  ## run every benchmark
+	@set -e; for script in benchmarks/bench_*.py; do \
+		[ -e "$$script" ] || { echo "no benchmarks/bench_*.py"; break; }; \
+		echo "== $$script"; $(BIN)/python "$$script"; \
+	done
+
+notebook: .venv/.test  ## run examples/quickstart.ipynb again, in place
+	$(BIN)/python tests/notebooks.py examples/quickstart.ipynb
+
+hooks: .venv/.dev  ## check each commit before it is made
+	$(BIN)/pre-commit install
+
+clean:  ## remove the environments and everything that was made
+	rm -rf .venv .venv-lowest .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist site
+	find src tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Stamps: each says that .venv holds an extra, as pyproject.toml asked for it when the stamp was made.
+
+EXTRAS_test := [test]
+EXTRAS_engines := [test,spark,ibis]
+EXTRAS_dev := [dev]
+
+define make_venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "loyalty needs Python 3.11 or newer, and $(PYTHON) is not: try make PYTHON=python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(1)
+endef
+
+.venv/.made:
+	$(call make_venv,.venv)
+	@touch $@
+
+.venv/.%: pyproject.toml | .venv/.made
+	$(BIN)/$(PIP_INSTALL) -e '.$(EXTRAS_$*)'
+	@touch $@
+
+# Wheels only: the oldest release that this Python can install, rather than one that must be compiled first.
+.venv-lowest/.test: pyproject.toml
+	$(call make_venv,.venv-lowest)
+	$(LOWEST)/$(PIP_INSTALL) uv
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --resolution lowest-direct --no-build \
+		-r pyproject.toml --extra test
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --no-deps -e .
+	@touch $@

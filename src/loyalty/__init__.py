@@ -1,0 +1,139 @@
+"""Customer-loyalty analytics from one table of transactions: numbers with definitions, intervals and counts."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loyalty import datasets, errors, plots
+    from loyalty.estimates import Estimate
+    from loyalty.metrics.cohorts import Cohorts, cohorts
+    from loyalty.metrics.repurchase import repurchase_rate
+    from loyalty.metrics.retention import churn_rate, retention, retention_rate
+    from loyalty.metrics.revenue import RevenueRetention, revenue_retention
+    from loyalty.metrics.spending import Spending, purchase_gaps, spending
+    from loyalty.metrics.tenure import Tenure, tenure
+    from loyalty.metrics.upsell import upsell_ratio
+    from loyalty.metrics.value import HistoricalValue, historical_value
+    from loyalty.metrics.wallet import ShareOfWallet, share_of_wallet, wallet_allocation
+    from loyalty.overview import Overview, overview
+    from loyalty.segments.pareto import Pareto, pareto
+    from loyalty.segments.rfm import RFM, rfm
+    from loyalty.surveys.nps import NPS, nps, nps_difference
+    from loyalty.tables import EstimateSet, Grouped, Table
+    from loyalty.transactions import Transactions, transactions
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Estimate": "estimates",
+    "Cohorts": "metrics.cohorts",
+    "cohorts": "metrics.cohorts",
+    "repurchase_rate": "metrics.repurchase",
+    "churn_rate": "metrics.retention",
+    "retention": "metrics.retention",
+    "retention_rate": "metrics.retention",
+    "RevenueRetention": "metrics.revenue",
+    "revenue_retention": "metrics.revenue",
+    "Spending": "metrics.spending",
+    "purchase_gaps": "metrics.spending",
+    "spending": "metrics.spending",
+    "Tenure": "metrics.tenure",
+    "tenure": "metrics.tenure",
+    "upsell_ratio": "metrics.upsell",
+    "HistoricalValue": "metrics.value",
+    "historical_value": "metrics.value",
+    "ShareOfWallet": "metrics.wallet",
+    "share_of_wallet": "metrics.wallet",
+    "wallet_allocation": "metrics.wallet",
+    "Overview": "overview",
+    "overview": "overview",
+    "Pareto": "segments.pareto",
+    "pareto": "segments.pareto",
+    "RFM": "segments.rfm",
+    "rfm": "segments.rfm",
+    "NPS": "surveys.nps",
+    "nps": "surveys.nps",
+    "nps_difference": "surveys.nps",
+    "EstimateSet": "tables",
+    "Grouped": "tables",
+    "Table": "tables",
+    "Transactions": "transactions",
+    "transactions": "transactions",
+}
+_ROOMS = ("datasets", "errors", "plots")
+
+__all__ = [
+    "NPS",
+    "RFM",
+    "Cohorts",
+    "Estimate",
+    "EstimateSet",
+    "Grouped",
+    "HistoricalValue",
+    "Overview",
+    "Pareto",
+    "RevenueRetention",
+    "ShareOfWallet",
+    "Spending",
+    "Table",
+    "Tenure",
+    "Transactions",
+    "__version__",
+    "churn_rate",
+    "cohorts",
+    "datasets",
+    "errors",
+    "historical_value",
+    "nps",
+    "nps_difference",
+    "overview",
+    "pareto",
+    "plots",
+    "purchase_gaps",
+    "repurchase_rate",
+    "retention",
+    "retention_rate",
+    "revenue_retention",
+    "rfm",
+    "share_of_wallet",
+    "spending",
+    "tenure",
+    "transactions",
+    "upsell_ratio",
+    "wallet_allocation",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room on first use (PEP 562)."""
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"loyalty.{_HOMES[name]}"), name)
+    elif name in _ROOMS:
+        value = importlib.import_module(f"loyalty.{name}")
+    else:
+        raise AttributeError(f"module 'loyalty' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+class _Package(ModuleType):
+    """Keeps a public name from being shadowed by the room it lives in.
+
+    Importing the room `loyalty.transactions` would bind the module to the package's attribute `transactions`, which
+    is the public function. `from loyalty.transactions import …` does not need that binding.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_ROOMS})

@@ -1,0 +1,294 @@
+"""The embedded engine: a DuckDB of its own for each source, one cursor per thread, spilling when memory is short."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import narwhals.stable.v2 as nw
+
+from loyalty import checks
+from loyalty.engines import canonical
+from loyalty.engines.base import RowSpec
+from loyalty.engines.failures import plain_errors
+from loyalty.engines.files import Files, projection
+from loyalty.engines.ids import Ids
+from loyalty.engines.sources import PandasFrame, Source, encoded_ids, open_source
+from loyalty.errors import ClosedError, ColumnError, InvalidArgument, UnsupportedSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Embedded"]
+
+_CLOSED = "these transactions are closed: keep them open (or leave the with block later)."
+
+
+class Embedded:
+    """Runs every query of one source in its own in-memory DuckDB.
+
+    Nothing outside it is changed: no global setting, no file but spilled blocks in a temporary folder of its own.
+    """
+
+    def __init__(
+        self, source: Source, *, memory_limit: str | None = None, temp_directory: str | None = None
+    ) -> None:
+        folder = _folder(temp_directory)
+        self._remove_folder = _remover(self, folder) if temp_directory is None else lambda: None
+        config = {"temp_directory": folder, "preserve_insertion_order": "false"}
+        if memory_limit is not None:
+            config["memory_limit"] = str(memory_limit)
+        try:
+            self._root: duckdb.DuckDBPyConnection | None = duckdb.connect(":memory:", config=config)
+            self._root.execute("SET GLOBAL TimeZone = 'UTC'")  # otherwise that of the machine
+        except duckdb.Error as err:
+            self._remove_folder()
+            raise InvalidArgument(
+                f'memory_limit={memory_limit!r}, temp_directory={temp_directory!r}: {err}. Give a limit such as "4GB".'
+            ) from err
+        self._source = source
+        self._ids: Ids | None = None
+        self._local = threading.local()
+        self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+        self._lock = threading.RLock()
+        self._kept: set[str] = set()
+
+    @property
+    def kind(self) -> str:
+        """Kind of eager frame for summaries."""
+        return self._source.kind
+
+    @property
+    def labels(self) -> Sequence[Any]:
+        """The source's column labels."""
+        return self._source.labels
+
+    @property
+    def snapshot(self) -> bool:
+        """Whether later edits of the caller's object can no longer be seen."""
+        return self._source.snapshot
+
+    def rows(self, spec: RowSpec, value: Any = None) -> nw.LazyFrame[Any]:
+        """Return the canonical rows; see `Engine.rows`."""
+        relation, columns, select = self._canonical(spec, value)
+        with self._running(f"the columns {list(spec.columns.values())}"):
+            return nw.from_native(relation.project(select))
+
+    def offenders(self, spec: RowSpec, role: str, limit: int = 3) -> list[str]:
+        """Return the first values of a column that could not be used; see `Engine.offenders`."""
+        relation, columns, select = self._canonical(spec, None)
+        part = "day" if role == "date" else role
+        with self._running(f"column {spec.columns[role]!r}"):
+            found = f"{select}, row_number() OVER () - 1 AS place, {columns[role]}::VARCHAR AS found"
+            rows = relation.project(found).filter(f"{part} IS NULL AND customer IS NOT NULL")
+            bad = rows.order("place").limit(limit).fetchall()
+        names = rows.columns
+        where = "" if isinstance(self._source, Files) else "row {}: "
+        return [
+            (where.format(row[names.index("place")]) if where else "") + repr(row[names.index("found")])
+            for row in bad
+        ]
+
+    def persist(self, frame: nw.LazyFrame[Any], name: str) -> str:
+        """Compute a frame into a table; returns its name."""
+        unique = f"{name}_{uuid.uuid4().hex[:8]}"
+        with self._running("the rows"):
+            self._collectable(frame).create(unique)
+        return unique
+
+    def drop(self, name: str) -> None:
+        """Let go of a kept table."""
+        with self._running(name):
+            self._cursor().execute(f"DROP TABLE IF EXISTS {name}")
+
+    def table(self, name: str) -> nw.LazyFrame[Any]:
+        """Return a kept table as a frame on the calling thread's cursor."""
+        with self._running(name):
+            return nw.from_native(self._cursor().table(name))
+
+    def once(self, name: str, build: Callable[[], nw.LazyFrame[Any]]) -> nw.LazyFrame[Any]:
+        """Return a table built on the first call; threads that come meanwhile wait for it."""
+        self._cursor()  # a closed engine says so before anything is built
+        if name not in self._kept:
+            with self._lock:
+                if name not in self._kept:
+                    with self._running(name):
+                        self._collectable(build()).create(name)
+                    self._kept.add(name)
+        return self.table(name)
+
+    def attach(self, table: pa.Table) -> nw.LazyFrame[Any]:
+        """Return a small Arrow table as a frame on the calling thread's cursor."""
+        with self._running("the table"):
+            return nw.from_native(self._cursor().from_arrow(table))
+
+    def attach_source(self, data: Any, columns: Mapping[str, Any], customer: Any) -> nw.LazyFrame[Any]:
+        """Return another table, its ids spelled as this engine's; see `Engine.attach_source`."""
+        source = open_source(data)
+        for name, label in columns.items():
+            checks.column(name, label, source.labels)
+        if customer is None:
+            return self.attach(source.arrow(list(columns.values())).rename_columns(list(columns)))
+        others = {name: label for name, label in columns.items() if name != customer}
+        table = source.arrow(list(others.values())).rename_columns(list(others))
+        ids = self._foreign_ids(source, columns[customer])
+        return self.attach(table.add_column(list(columns).index(customer), customer, ids))
+
+    def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
+        """Run a query and return its rows."""
+        with self._running("the query"):
+            return canonical.tidy(self._collectable(frame).to_arrow_table())
+
+    def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
+        """Return a per-customer frame in the source's own kind; see `Engine.hand_back`."""
+        relation = self._collectable(frame)
+        taken = [name for name in relation.columns if name != "customer"]
+        label = customer if customer not in taken else "customer_id"
+        if self._source.rows_as == "duckdb":
+            return relation.project(canonical.named_back(relation.columns, str(label) or "customer_id", days))
+        table = canonical.with_dates(self.collect(frame), days)
+        if self._source.rows_as == "pandas":
+            return self._to_pandas(table, customer, label)
+        return self._to_arrow_kind(table, customer, str(label))
+
+    def close(self) -> None:
+        """Close the database and every cursor on it."""
+        with self._lock:
+            for cursor in list(self._cursors):
+                cursor.close()
+            if self._root is not None:
+                self._root.close()
+            self._root = None
+        self._remove_folder()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return the calling thread's own cursor: one connection cannot serve two threads."""
+        if self._root is None:
+            raise ClosedError(_CLOSED)
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None:
+            with self._lock:
+                if self._root is None:  # closed by another thread in the meantime
+                    raise ClosedError(_CLOSED)
+                cursor = self._local.cursor = self._root.cursor()
+                self._cursors.add(cursor)
+        return cursor
+
+    @contextmanager
+    def _running(self, what: str) -> Iterator[None]:
+        """Turn DuckDB's errors into this library's; what fails because another thread closed the engine says so."""
+        try:
+            with plain_errors(what):
+                yield
+        except UnsupportedSource as err:
+            if self._root is None:
+                raise ClosedError(_CLOSED) from err
+            raise
+
+    def _collectable(self, frame: nw.LazyFrame[Any]) -> Any:
+        """Return the relation of a frame, unless the engine is closed."""
+        self._cursor()
+        return nw.to_native(frame)
+
+    def _canonical(self, spec: RowSpec, value: Any) -> tuple[Any, dict[str, str], str]:
+        """Return the named columns as a relation, role → its column there, and the SELECT list of canonical rows."""
+        labels = list(spec.columns.values()) + ([] if value is None else [value])
+        roles = [*spec.columns, *([] if value is None else ["value"])]
+        columns = {role: f"c{place}" for place, role in enumerate(roles)}
+        with self._running(f"the columns {labels}"):
+            relation = self._opened(spec, labels, roles)
+            types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+            text = isinstance(self._source, Files) and self._source.text
+            return relation, columns, canonical.select(columns, types, spec, relation, text=text, value=value)
+
+    def _opened(self, spec: RowSpec, labels: list[Any], roles: list[str]) -> Any:
+        """Return the named columns as a relation with the columns c0, c1, …."""
+        if isinstance(self._source, Files):
+            places = [list(self._source.labels).index(label) for label in labels]
+            return self._source.scan(self._cursor()).project(projection(places))
+        return self._cursor().from_arrow(self._coded(spec, labels, roles))
+
+    def _coded(self, spec: RowSpec, labels: list[Any], roles: list[str]) -> pa.Table:
+        """Return the columns as Arrow, ids that DuckDB cannot hold replaced by codes."""
+        with self._lock:
+            ids = self._ids or Ids()
+            codes = encoded_ids(self._source, spec.columns["customer"], ids)
+            self._ids = ids if codes is not None else None
+        if codes is None:
+            return self._source.arrow(labels)
+        place = roles.index("customer")
+        rest = self._source.arrow([label for at, label in enumerate(labels) if at != place])
+        arrays = list(rest.columns)
+        arrays.insert(place, codes)
+        return canonical.named_columns(arrays)
+
+    def _foreign_ids(self, source: Source, label: Any) -> Any:
+        """Return another table's ids, as codes where this engine's are coded; refuse those that cannot match."""
+        if self._ids is not None and isinstance(source, PandasFrame):
+            return self._ids.encode(source.column(label))
+        column = source.arrow([label]).column(0)
+        if self._ids is not None:
+            import pandas as pd
+
+            return self._ids.encode(pd.Series(column.to_pylist(), dtype=object, name=label))
+        own = str(self._own_id_type())
+        other = str(self._cursor().from_arrow(canonical.named_columns([column])).types[0])
+        if canonical.family(own) != canonical.family(other):
+            raise ColumnError(
+                f"the customers of the log are of type {own}, those in column {label!r} are {other}: none would "
+                "match. Convert one of them."
+            )
+        return column
+
+    def _own_id_type(self) -> Any:
+        return self._cursor().table("customers").select("customer").types[0]
+
+    def _to_pandas(self, table: pa.Table, customer: Any, label: Any) -> Any:
+        """Return a pandas frame whose ids have the caller's dtype."""
+        frame = table.to_pandas(date_as_object=False)
+        if "customer" not in frame:
+            return frame
+        own = self._source.column(customer).dtype  # type: ignore[attr-defined]
+        if self._ids is not None:
+            frame["customer"] = self._ids.decode(table["customer"])
+        if self._ids is None or not (own == object or hasattr(own, "categories")):
+            frame["customer"] = frame["customer"].astype(own)
+        return frame.rename(columns={"customer": label})
+
+    def _to_arrow_kind(self, table: pa.Table, customer: Any, label: str) -> Any:
+        """Return a PyArrow or Polars frame whose ids have the caller's type."""
+        if self._source.rows_as == "pyarrow":
+            if "customer" in table.column_names:
+                place = table.column_names.index("customer")
+                own = self._source.data.column(customer).type  # type: ignore[attr-defined]
+                table = table.set_column(place, "customer", canonical.cast_ids(table["customer"], own))
+            return table.rename_columns(
+                [label if name == "customer" else name for name in table.column_names]
+            )
+        frame = nw.from_arrow(table, backend="polars").to_native()
+        if "customer" in frame.columns:
+            own = self._source.schema()[customer]  # type: ignore[attr-defined]
+            frame = frame.with_columns(frame.get_column("customer").cast(own)).rename({"customer": label})
+        return frame.lazy() if self._source.rows_as == "polars-lazy" else frame
+
+
+def _folder(temp_directory: Any) -> str:
+    """Return the folder to spill into, made here if the caller names none."""
+    if temp_directory is None:
+        return tempfile.mkdtemp(prefix="loyalty-")
+    if isinstance(temp_directory, (str, os.PathLike)) and (folder := os.fspath(temp_directory)):
+        return str(folder)
+    raise InvalidArgument(f"temp_directory={temp_directory!r} is no path of a folder.")
+
+
+def _remover(owner: Embedded, folder: str) -> Callable[[], Any]:
+    """Return what removes a folder: when called, when its owner is collected, or when Python ends."""
+    return weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)

@@ -1,0 +1,177 @@
+"""Parquet and CSV files: which a path means, how a text file is written, and that none changes unnoticed."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from loyalty.engines.failures import plain_errors
+from loyalty.errors import InvalidArgument, UnsupportedSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Files", "open_files", "projection"]
+
+_PARQUET = (".parquet", ".pq")
+_TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".csv.zst")
+_SEPARATORS = (",", ";", "\t", "|")
+
+
+@dataclass
+class Files:
+    """Parquet or CSV files, read where they lie; those that changed since they were opened are refused.
+
+    A text file is UTF-8, its first line names the columns and says by which of , ; tab | they are parted, and only
+    " quotes. Nothing else is guessed from a sample: a line that does not fit is an error, never skipped.
+    """
+
+    paths: list[str]
+    text: bool
+    kind: str = "pandas"
+    rows_as: str = "duckdb"
+    snapshot: bool = False
+    stamps: dict[str, tuple[int, int] | None] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    separator: str = ","
+
+    def __post_init__(self) -> None:
+        self.stamps = {path: _stamp(path) for path in self.paths}
+
+    @property
+    def labels(self) -> Sequence[Any]:
+        """The column labels as the first file has them, duplicates included; then those of further files."""
+        if not self.names:
+            with plain_errors(self._what()), duckdb.connect() as connection:
+                if own := self._header(connection):
+                    self.names = [*own, *list(self.scan(connection).columns)[len(own) :]]
+        return self.names
+
+    def scan(self, cursor: Any) -> Any:
+        """Return a relation over the files; every column of a text file is text."""
+        if any(_stamp(path) != stamp for path, stamp in self.stamps.items()):
+            raise UnsupportedSource(
+                f"the files changed since they were opened ({self.paths[0]} …): open them again with transactions()."
+            )
+        with plain_errors(self._what()):
+            if not self.text:
+                return cursor.read_parquet(self._patterns(), union_by_name=True)
+            dialect = {
+                "sep": self.separator,
+                "quotechar": '"',
+                "escapechar": '"',
+                "comment": "",
+                "skiprows": 0,
+            }
+            return cursor.read_csv(
+                self._patterns(), all_varchar=True, header=True, union_by_name=True, **dialect
+            )
+
+    def arrow(self, labels: Sequence[Any]) -> pa.Table:
+        """Return columns, named c0, c1, … in the order asked for."""
+        places = [list(self.labels).index(label) for label in labels]
+        with plain_errors(self._what()), duckdb.connect() as connection:
+            return self.scan(connection).project(projection(places)).to_arrow_table()
+
+    def _header(self, connection: Any) -> list[str]:
+        """Return the names in the first file as they stand there: DuckDB renames `a, a` and `a, A`."""
+        first = self._patterns()[0]
+        if not self.text:
+            fields = connection.execute(
+                "SELECT name, num_children FROM parquet_schema(?)", [[first]]
+            ).fetchall()
+            return _top_names(fields)
+        whole = {
+            "columns": {"line": "VARCHAR"},
+            "sep": "\x1f",
+            "quotechar": "",
+            "escapechar": "",
+            "comment": "",
+        }
+        lines = connection.read_csv([first], auto_detect=False, header=False, **whole).limit(1).fetchall()
+        line = (lines[0][0] if lines else None) or ""
+        self.separator = max(_SEPARATORS, key=line.count)
+        names = next(csv.reader([line], delimiter=self.separator), [])
+        return [name.strip() for name in names]
+
+    def _patterns(self) -> list[str]:
+        """Return the paths as DuckDB must be told them: it takes "sales[1].csv" for a pattern."""
+        return [path if "://" in path else glob.escape(path) for path in self.paths]
+
+    def _what(self) -> str:
+        return f"the file{'s' if len(self.paths) > 1 else ''} {self.paths[0]!r}{' …' if len(self.paths) > 1 else ''}"
+
+
+def _top_names(fields: Sequence[tuple[str, int | None]]) -> list[str]:
+    """Return the names of the columns in a Parquet schema, which lists the fields inside of columns too."""
+    names, depth = [], [fields[0][1] or 0]
+    for name, children in fields[1:]:
+        while depth[-1] == 0:
+            depth.pop()
+        if len(depth) == 1:
+            names.append(name)
+        depth[-1] -= 1
+        depth.append(children or 0)
+    return names
+
+
+def projection(places: Sequence[int]) -> str:
+    """Return a SELECT list that takes columns by their place and names them c0, c1, …: labels are never SQL."""
+    return ", ".join(f"#{place + 1} AS c{number}" for number, place in enumerate(places))
+
+
+def open_files(patterns: list[str]) -> Files:
+    """Return the files that paths and globs mean, all Parquet or all text.
+
+    Raises:
+        InvalidArgument: One matches no file, is a folder, or its ending does not say what it is.
+    """
+    paths = [path for pattern in patterns for path in _matches(pattern)]
+    kinds = {_file_kind(path) for path in paths}
+    if len(kinds) > 1:
+        raise InvalidArgument(
+            f"the paths mix Parquet and CSV files ({', '.join(paths[:4])} …): open one kind at a time."
+        )
+    return Files(paths, text=kinds == {"text"})
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the files of one path or glob, sorted."""
+    if "://" in pattern or os.path.isfile(pattern):
+        return [pattern]
+    if os.path.isdir(pattern):
+        raise InvalidArgument(
+            f"{pattern!r} is a folder: name its files, such as {os.path.join(pattern, '*.parquet')!r}."
+        )
+    found = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+    if not found:
+        raise InvalidArgument(f"no file matches {pattern!r} (looked from {Path.cwd()}).")
+    return found
+
+
+def _file_kind(path: str) -> str:
+    """Return "parquet" or "text" by the file's ending."""
+    lower = path.lower()
+    if lower.endswith(_PARQUET):
+        return "parquet"
+    if lower.endswith(_TEXT):
+        return "text"
+    raise InvalidArgument(
+        f"{path!r}: the ending does not say what it is; Parquet ends in {_PARQUET}, text in {_TEXT}."
+    )
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Return modification time and size of a local file; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_size

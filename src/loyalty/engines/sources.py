@@ -1,0 +1,209 @@
+"""The caller's object becomes a `Source`: column labels, and any of its columns as Arrow or as a scan of files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import narwhals.stable.v2 as nw
+
+from loyalty.engines import pandas_columns
+from loyalty.engines.canonical import readable
+from loyalty.engines.failures import plain_errors
+from loyalty.engines.files import Files, open_files, projection
+from loyalty.engines.ids import Ids, needs_codes
+from loyalty.errors import ColumnError, UnsupportedSource
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["PandasFrame", "Source", "open_source"]
+
+_NO_ARROW = {"UHUGEINT", "BIGNUM"}  # DuckDB hands these over as other numbers, or as bytes
+
+
+class Source(Protocol):
+    """Anything with named columns that can be had as Arrow.
+
+    Attributes:
+        kind: Eager kind for summaries: "pandas", "polars" or "pyarrow".
+        rows_as: What per-customer results come back as: "pandas", "polars", "polars-lazy", "pyarrow" or "duckdb".
+        snapshot: Whether later edits of the caller's object can no longer be seen.
+    """
+
+    kind: str
+    rows_as: str
+    snapshot: bool
+
+    @property
+    def labels(self) -> Sequence[Any]:
+        """The column labels, duplicates included."""
+
+    def arrow(self, labels: Sequence[Any]) -> pa.Table:
+        """Return columns, named c0, c1, … in the order asked for."""
+
+
+@dataclass
+class PandasFrame:
+    """A pandas frame; shallow under copy-on-write, else copied, so that later edits are not seen."""
+
+    data: pd.DataFrame
+    kind: str = "pandas"
+    rows_as: str = "pandas"
+    snapshot: bool = True
+
+    def __post_init__(self) -> None:
+        import pandas as pd  # noqa: PLC0415
+
+        lazy_copies = int(pd.__version__.split(".")[0]) >= 3  # noqa: PLR2004 (copy-on-write is the rule from 3.0)
+        self.data = self.data.copy(deep=not lazy_copies)
+
+    @property
+    def labels(self) -> Sequence[Any]:
+        return list(self.data.columns)
+
+    def column(self, label: Any) -> pd.Series[Any]:
+        """Return the column of a label that occurs once."""
+        place = self.labels.index(label)
+        return self.data.iloc[:, place]
+
+    def arrow(self, labels: Sequence[Any]) -> pa.Table:
+        return _named([pandas_columns.to_arrow(self.column(label), label) for label in labels])
+
+
+@dataclass
+class ArrowTable:
+    """A PyArrow table, or anything that streams itself as one; immutable."""
+
+    data: pa.Table
+    kind: str = "pyarrow"
+    rows_as: str = "pyarrow"
+    snapshot: bool = True
+
+    @property
+    def labels(self) -> Sequence[Any]:
+        return list(self.data.column_names)
+
+    def arrow(self, labels: Sequence[Any]) -> pa.Table:
+        return _named([readable(self.data.column(self.labels.index(label)), label) for label in labels])
+
+
+@dataclass
+class PolarsFrame:
+    """A Polars frame, eager or lazy; a lazy one is collected column by column as asked for."""
+
+    data: Any
+    kind: str = "polars"
+    rows_as: str = "polars"
+    snapshot: bool = True
+
+    def __post_init__(self) -> None:
+        if nw.dependencies.is_polars_lazyframe(self.data):
+            self.rows_as, self.snapshot = "polars-lazy", False
+
+    @property
+    def labels(self) -> Sequence[Any]:
+        return list(self.schema())
+
+    def schema(self) -> Any:
+        """Return label → Polars type."""
+        try:
+            return self.data.collect_schema()
+        except Exception as err:  # of many kinds: a lazy frame may hold any mistake
+            raise UnsupportedSource(f"the lazy frame cannot be run: {err}") from err
+
+    def arrow(self, labels: Sequence[Any]) -> pa.Table:
+        import polars as pl  # noqa: PLC0415
+        from polars import selectors  # noqa: PLC0415
+
+        kinds = self.schema()
+        for label in labels:
+            if kinds[label] == pl.Object:
+                raise ColumnError(
+                    f"column {label!r} holds Python objects: convert it to numbers, dates or text."
+                )
+        try:
+            # By selector: a bare name may be a pattern ("*", "^a.*$").
+            frame = self.data.lazy().select(selectors.by_name(*dict.fromkeys(labels))).collect()
+            return _named([readable(frame.get_column(label).to_arrow(), label) for label in labels])
+        except ColumnError:
+            raise
+        except Exception as err:  # of many kinds, as above
+            raise ColumnError(f"one of the columns {list(labels)} cannot be read from Polars: {err}") from err
+
+
+@dataclass
+class DuckDBRelation:
+    """A relation on the caller's own connection; columns are copied over when asked for."""
+
+    data: Any
+    kind: str = "pandas"
+    rows_as: str = "duckdb"
+    snapshot: bool = False
+
+    @property
+    def labels(self) -> Sequence[Any]:
+        with plain_errors("the relation"):
+            return list(self.data.columns)
+
+    def arrow(self, labels: Sequence[Any]) -> pa.Table:
+        places = [list(self.labels).index(label) for label in labels]
+        for label, place in zip(labels, places, strict=True):
+            if str(self.data.types[place]) in _NO_ARROW:
+                raise ColumnError(f"column {label!r} is of type {self.data.types[place]}: cast it to VARCHAR first.")
+        with plain_errors("the relation"):
+            return self.data.project(projection(places)).to_arrow_table()
+
+
+def open_source(data: Any) -> Source:
+    """Return the source for a caller's object.
+
+    Raises:
+        UnsupportedSource: It is of no kind that can be read.
+        InvalidArgument: A path matches no file.
+    """
+    data = nw.to_native(data, pass_through=True)
+    if nw.dependencies.is_pandas_dataframe(data):
+        return PandasFrame(data)
+    if nw.dependencies.is_polars_dataframe(data) or nw.dependencies.is_polars_lazyframe(data):
+        return PolarsFrame(data)
+    if nw.dependencies.is_pyarrow_table(data):
+        return ArrowTable(data)
+    if type(data).__name__ == "DuckDBPyRelation":
+        return DuckDBRelation(data)
+    paths = [data] if isinstance(data, (str, os.PathLike)) else data
+    if isinstance(paths, list) and paths and all(isinstance(path, (str, os.PathLike)) for path in paths):
+        return open_files([os.fspath(path) for path in paths])
+    if hasattr(data, "__arrow_c_stream__") and not hasattr(data, "to_frame"):  # a Series streams itself too
+        return ArrowTable(_streamed(data))
+    raise UnsupportedSource(
+        f"data is a {type(data).__module__}.{type(data).__qualname__}: give a pandas, Polars or PyArrow table, a DuckDB "
+        "relation, or a path, glob or list of paths to Parquet or CSV files."
+    )
+
+
+def _streamed(data: Any) -> pa.Table:
+    """Return the table that an object streams."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        return pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError) as err:
+        raise UnsupportedSource(f"the stream of a {type(data).__qualname__} is no table: {err}") from err
+
+
+def _named(columns: Sequence[Any]) -> pa.Table:
+    """Return an Arrow table of columns named c0, c1, …."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.table({f"c{place}": column for place, column in enumerate(columns)})
+
+
+def encoded_ids(source: Source, label: Any, ids: Ids) -> pa.Array | None:
+    """Return the coded ids of a pandas column that no engine can hold, or None where it can."""
+    if isinstance(source, PandasFrame) and needs_codes(source.column(label)):
+        return ids.encode(source.column(label))
+    return None

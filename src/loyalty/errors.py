@@ -1,0 +1,75 @@
+"""What can go wrong, by kind: every error of the library descends from `LoyaltyError`.
+
+A message says what was passed, what is allowed and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "ClosedError",
+    "ColumnError",
+    "EmptyData",
+    "InvalidArgument",
+    "InvalidRows",
+    "LoyaltyError",
+    "LoyaltyWarning",
+    "MissingData",
+    "MissingDependency",
+    "UnsupportedSource",
+]
+
+
+class LoyaltyError(Exception):
+    """Base of every error raised on purpose by this library."""
+
+
+class InvalidArgument(LoyaltyError, ValueError):
+    """An argument lies outside what the function accepts."""
+
+
+class ColumnError(LoyaltyError, ValueError):
+    """A column is missing, named twice, or of a type that cannot serve."""
+
+
+class EmptyData(LoyaltyError, ValueError):
+    """Nothing is left to measure: no rows, or none inside the observed window."""
+
+
+class InvalidRows(LoyaltyError, ValueError):
+    """Some rows hold a value that cannot be used (null, unparseable, not finite).
+
+    Attributes:
+        column: The caller's name of the column.
+        count: How many rows are affected.
+        examples: The first offenders as text.
+    """
+
+    def __init__(
+        self, message: str, *, column: str = "", count: int = 0, examples: Sequence[str] = ()
+    ) -> None:
+        super().__init__(message)
+        self.column = column
+        self.count = count
+        self.examples = tuple(examples)
+
+
+class MissingData(LoyaltyError):
+    """Data that a number needs was not given (a column, a survey, a data set)."""
+
+
+class MissingDependency(LoyaltyError, ImportError):
+    """An optional package is not installed."""
+
+
+class UnsupportedSource(LoyaltyError, TypeError):
+    """The object handed over as data is of a kind that cannot be read."""
+
+
+class ClosedError(LoyaltyError, RuntimeError):
+    """The `Transactions` was closed, and its tables went with it."""
+
+
+class LoyaltyWarning(UserWarning):
+    """A result is valid, but something about it deserves a look."""

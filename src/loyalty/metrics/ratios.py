@@ -1,0 +1,112 @@
+"""Ratios of sums over customers: one query gathers their moments (or their distinct pairs for the bootstrap)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from loyalty import checks, estimates
+from loyalty.estimates import Estimate, RatioMoments
+from loyalty.grouping import measure
+
+if TYPE_CHECKING:
+    from loyalty.tables import Grouped
+    from loyalty.transactions import Transactions
+
+__all__ = ["RatioSpec", "moment_sums", "moments_of", "ratio_of_sums"]
+
+Frame = nw.LazyFrame[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatioSpec:
+    """What a ratio is called and how its interval is found.
+
+    Attributes:
+        name: Name of the estimate.
+        definition: One sentence saying what it is.
+        unit: Unit of the ratio.
+        note: What a reader must know.
+        empty: The note where the denominator is zero.
+        excluded: Customers left out.
+        confidence: Level of the interval.
+        method: "delta" or "bootstrap".
+        seed: Seed of the bootstrap.
+    """
+
+    name: str
+    definition: str
+    unit: str
+    note: str = ""
+    empty: str = "the denominator is zero"
+    excluded: int = 0
+    confidence: float = 0.95
+    method: str = "delta"
+    seed: int = 0
+
+    def estimate(self, moments: RatioMoments, interval: tuple[float, float] | None = None) -> Estimate:
+        """Return the estimate of the moments."""
+        return estimates.ratio(
+            self.name,
+            moments,
+            definition=self.definition,
+            confidence=self.confidence,
+            interval=interval,
+            method=self.method,
+            unit=self.unit,
+            note=self.note,
+            empty=self.empty,
+            excluded=self.excluded,
+        )
+
+
+def moment_sums(y: str = "y", x: str = "x", prefix: str = "") -> list[nw.Expr]:
+    """Return the aggregates that `moments_of` reads, of columns with a row per customer."""
+    top, base = nw.col(y).cast(nw.Float64), nw.col(x).cast(nw.Float64)
+    return [
+        nw.len().alias(f"{prefix}n"),
+        top.sum().alias(f"{prefix}y"),
+        base.sum().alias(f"{prefix}x"),
+        (top * top).sum().alias(f"{prefix}yy"),
+        (base * top).sum().alias(f"{prefix}xy"),
+        (base * base).sum().alias(f"{prefix}xx"),
+    ]
+
+
+def moments_of(row: dict[str, Any], prefix: str = "") -> RatioMoments:
+    """Return the moments in an aggregated row; sums over nobody are zero."""
+    sums = {name: float(row[f"{prefix}{name}"] or 0.0) for name in ("y", "x", "yy", "xy", "xx")}
+    return RatioMoments(n=int(row[f"{prefix}n"]), **sums)
+
+
+def ratio_of_sums(
+    tx: Transactions, frame: Frame, spec: RatioSpec, *, by: Any = None, cohort: str | None = None
+) -> Estimate | Grouped[Estimate]:
+    """Return Σy/Σx over customers, with the customer as the sampling unit.
+
+    Args:
+        tx: The transactions.
+        frame: Columns `customer`, `y`, `x`, a row per customer.
+        spec: Name, definition and interval.
+        by: As in `grouping.grouping`.
+        cohort: As in `grouping.grouping`.
+    """
+    checks.confidence_level(spec.confidence)
+    checks.choice("method", spec.method, estimates.RATIO_METHODS)
+    if spec.method == "delta":
+        return measure(tx, frame, moment_sums(), lambda rows: spec.estimate(moments_of(rows[0])), by=by, cohort=cohort)
+    pairs = frame.with_columns(nw.col("y").cast(nw.Float64), nw.col("x").cast(nw.Float64))
+    return measure(tx, pairs, [nw.len().alias("n")], lambda rows: _bootstrapped(rows, spec), keys=["y", "x"],
+                   by=by, cohort=cohort)  # fmt: skip
+
+
+def _bootstrapped(rows: list[dict[str, Any]], spec: RatioSpec) -> Estimate:
+    """Return the estimate of distinct (y, x) pairs and their counts, with a percentile bootstrap interval."""
+    y, x, n = (np.array([row[name] for row in rows], float) for name in ("y", "x", "n"))
+    moments = RatioMoments(int(n.sum()), float(y @ n), float(x @ n), float((y * y) @ n), float((x * y) @ n),
+                           float((x * x) @ n))  # fmt: skip
+    limits = estimates.bootstrap_ratio(y, x, n.astype(np.int64), confidence=spec.confidence, seed=spec.seed)
+    return spec.estimate(moments, limits)

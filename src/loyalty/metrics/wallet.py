@@ -1,0 +1,840 @@
+"""Share of wallet: measured from customers' spend in the category, or predicted from how they rank brands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from loyalty import checks, engines, estimates, wording
+from loyalty.errors import ColumnError, EmptyData, InvalidArgument, InvalidRows
+from loyalty.estimates import Estimate, RatioMoments
+from loyalty.grouping import grouping, measure
+from loyalty.metrics.ratios import moment_sums, moments_of
+from loyalty.tables import EstimateSet, Grouped, Table, free_name, group_values
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from loyalty.transactions import Transactions
+
+__all__ = ["ShareOfWallet", "WalletAllocation", "share_of_wallet", "wallet_allocation"]
+
+Frame = nw.LazyFrame[Any]
+Row = dict[str, Any]
+
+_BARS = 20  # of the histogram, from 0 to 1; beside them stand one below and one above
+_BELOW, _ABOVE = -1, _BARS
+_ROUNDING = 1e-9  # sums of money that differ by this part of themselves are equal
+_NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"  # how CSV files write numbers
+_OVERALL = "Own spend of all customers whose wallet is known ÷ their spend in the category (ratio of sums)."
+_MEAN = "Mean of the customers' own spend ÷ spend in the category, each customer counting once."
+_ALLOCATED = (
+    "Mean share of wallet that the Wallet Allocation Rule, (1 − rank/(brands + 1)) · 2/brands, predicts for "
+    "a brand among the respondents who use it; brands differ in users, so these means do not add up to 1."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareOfWallet(EstimateSet):
+    """What customers spend with us, as a share of what they spend in the category.
+
+    Attributes:
+        overall: Ratio of sums: own spend of all customers measured ÷ their category spend.
+        mean: Mean of the customers' ratios. It has no numerator and denominator of its own (NaN).
+        without_wallet: Buyers whom the wallet table does not know; left out.
+        missing_wallet: Customers of whom a spend in the wallet table is missing (null, NaN); left out.
+        zero_wallet: Customers whose category spend is zero (in a panel: or, net of returns, less); left out.
+        not_in_log: Customers measured who bought nothing in the log's window.
+        above_one: Shares above 1 by more than rounding (1e-9); kept as they are, never clipped.
+        below_zero: Shares below 0 (more returned than bought); kept as they are.
+        rows_without_id: Wallet rows without a customer id; left out (in groups: of the whole wallet table).
+        distribution: Histogram of the customers' shares, a PyArrow table `low`, `high`, `customers` of 22
+            rows: below 0, twenty bars of width 0.05 (`low` inside, `high` outside, 1 in the last), above 1.
+        people: Makes `customers`.
+        kind: The kind of frame that `to_native` returns.
+    """
+
+    overall: Estimate
+    mean: Estimate
+    without_wallet: int
+    missing_wallet: int
+    zero_wallet: int
+    not_in_log: int
+    above_one: int
+    below_zero: int
+    rows_without_id: int
+    distribution: pa.Table
+    people: Callable[[], Any] = field(repr=False, compare=False)
+
+    @property
+    def customers(self) -> Any:
+        """The customers as a frame of the source's own kind, made when asked for.
+
+        Columns: the customer column under the caller's name, `own_spend`, `category_spend` (money) and
+        `share` (missing where the wallet is zero). A row per customer whose wallet is known, whether the log
+        knows the customer or not.
+        """
+        return self.people()
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts of customers (and of rows without an id) by name."""
+        names = ("without_wallet", "missing_wallet", "zero_wallet", "not_in_log", "above_one", "below_zero",
+                 "rows_without_id")  # fmt: skip
+        return {name: getattr(self, name) for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return estimates, counts and histogram as JSON-ready values."""
+        bars = wording.jsonable(self.distribution.to_pylist())
+        return {**EstimateSet.to_dict(self), **self.counts(), "distribution": bars}
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the histogram of the customers' shares; returns the matplotlib Axes."""
+        from loyalty import plots
+
+        return plots.share_of_wallet(self, ax=ax)
+
+
+def share_of_wallet(
+    tx: Transactions,
+    wallet: Any,
+    *,
+    customer: Any = None,
+    spend: Any = None,
+    seller: Any = None,
+    own: Any = None,
+    by: Any = None,
+    cohort: str | None = None,
+    confidence: float = 0.95,
+    method: str = "delta",
+    seed: int = 0,
+) -> ShareOfWallet | Grouped[ShareOfWallet]:
+    """Return own spend ÷ category spend, as ratio of sums and as mean of the customers' ratios.
+
+    `wallet` comes in one of two shapes. A **wallet table** says what each customer spends in the category, at
+    every seller and ours included; own spend is then the customer's spend in the log, net of returns. That is
+    the share of Du, Kamakura & Mela (2007), who divide a firm's own records by its volume plus the volume
+    elsewhere. A **panel** (`seller=` given) holds purchases or totals by seller, ours included; then both
+    sums come from the panel, for a diary or a survey does not measure what a till does. That is the share of
+    Cooil, Keiningham, Aksoy & Hsu (2007), who follow households across all their banks. To set the log's
+    spend against a panel of competitors only, add the two up and pass a wallet table.
+
+    Args:
+        tx: The transactions.
+        wallet: Any table that `transactions` takes.
+        customer: Its column of customer ids, spelled as in the log; None means the log's name for them.
+        spend: Its column of money; None means "category_spend", for a panel "amount". Rows of a customer are
+            summed.
+        seller: A panel's column of sellers; None where `wallet` is a wallet table.
+        own: Our own value in the column `seller`.
+        by: Column of the log whose value at the customer's first purchase makes groups; null is a group.
+        cohort: "day", "week", "month", "quarter" or "year": groups by the period of the first purchase.
+        confidence: Level of the intervals, between 0 and 1.
+        method: "delta", or "bootstrap" (percentiles of 2000 resamples); customers are the sampling unit of
+            both. The delta interval of the mean is that of any mean, s/√n.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        The shares, counts and histogram; one per group where `by` or `cohort` is given. Wallet customers who
+        are not in the log have no first purchase: they form the group None (with the nulls of `by`), so that
+        groups add up.
+
+    Raises:
+        ColumnError: A column is missing or of a type that cannot serve, or ids are of a type that can never
+            match.
+        InvalidArgument: An argument is not allowed; `seller` and `own` go together, and `own` must occur.
+        InvalidRows: A spend is infinite or no number, or negative in a wallet table.
+        EmptyData: The wallet table has no rows.
+
+    Nulls and zeros: a customer whose category spend is zero has no share; one with any missing spend has an
+    unknown wallet (the sum of the rest would overstate the share); a buyer without a wallet row cannot be
+    measured: all are left out and counted (`excluded`). Wallet customers who bought nothing count as share 0.
+    Shares above 1 are kept and counted: look whether both sides cover the same window and category. In a
+    panel negative rows are returns, netted within the customer, and a missing seller is someone else. Nobody
+    to measure gives NaN with a note.
+
+    Source: Du, Kamakura & Mela (2007), Journal of Marketing 71(2), 94-113; Cooil et al. (2007), Journal of
+    Marketing 71(1), 67-83; standard error of a ratio of sums: Cochran (1977), Sampling Techniques, eq. 6.13.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from loyalty import transactions
+        >>> log = pd.DataFrame({"customer_id": [1, 2, 3], "date": pd.Timestamp("2024-01-05"),
+        ...                     "amount": [50.0, 30.0, 10.0]})
+        >>> wallet = pd.DataFrame({"customer_id": [1, 2, 4], "category_spend": [100.0, 40.0, 60.0]})
+        >>> shares = share_of_wallet(transactions(log), wallet)
+        >>> shares.overall.value, round(shares.mean.value, 4), shares.without_wallet, shares.not_in_log
+        (0.4, 0.4167, 1, 1)
+    """
+    checks.confidence_level(confidence)
+    checks.choice("method", method, estimates.RATIO_METHODS)
+    if (seller is None) != (own is None):
+        raise InvalidArgument(
+            f"seller={seller!r} and own={own!r} go together: a panel needs its column of sellers and our own "
+            "name in it; a wallet table needs neither."
+        )
+    named = {"customer": tx.customer if customer is None else customer}
+    named["spend"] = spend if spend is not None else "category_spend" if seller is None else "amount"
+    if seller is not None:
+        named["seller"] = seller
+    wallets, without_id = _read(tx, wallet, named, own)
+    call = _Call(tx, wallets, own, without_id, by, cohort, confidence, method, seed)
+    rows = _gather(call)
+    if by is None and cohort is None:
+        return _result(call, rows.get(_WHOLE, []), tx.n_customers)
+    buyers: Any = measure(tx, tx.customers, [nw.len().alias("n")], _size, by=by, cohort=cohort)
+    # None comes last, as in every grouping, and also where only strangers to the log are in it.
+    groups = [group for group in {**buyers, **rows} if group is not None] + [None] * (None in {**buyers, **rows})
+    results = {group: _result(call, rows.get(group, []), buyers.get(group, 0), group) for group in groups}
+    return Grouped(by=buyers.by, results=results, kind=buyers.kind)
+
+
+def _size(rows: list[Row]) -> int:
+    """Return the number of customers in a group."""
+    return int(rows[0]["n"])
+
+
+_WHOLE = object()  # stands for all customers, where None is a group
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What was asked for.
+
+    Attributes:
+        tx: The transactions.
+        wallets: A row per wallet customer: `customer`, `category` (Σ spend), `gross` (Σ |spend|), `gaps`
+            (rows whose spend is missing), `own` (our part of it in a panel).
+        own: Our own value among the sellers of a panel; None for a wallet table.
+        without_id: Wallet rows without a customer id.
+        by: As in `share_of_wallet`, like all that follow.
+        cohort: As there.
+        confidence: As there.
+        method: As there.
+        seed: As there.
+    """
+
+    tx: Transactions
+    wallets: pa.Table
+    own: Any
+    without_id: int
+    by: Any
+    cohort: str | None
+    confidence: float
+    method: str
+    seed: int
+
+
+def _read(tx: Transactions, wallet: Any, named: dict[str, Any], own: Any) -> tuple[pa.Table, int]:
+    """Return the wallets summed by customer, and the number of rows without a customer id."""
+    import pyarrow.compute as pc
+
+    source = engines.open_source(wallet)
+    columns = {role: checks.column(role, label, source.labels) for role, label in named.items()}
+    # A stream can be read only once: from here on what was read of it serves.
+    rows = tx.engine.attach_source(getattr(source, "data", wallet), columns, customer="customer")
+    rows = _usable(rows, columns, own, text=bool(getattr(source, "text", False)))
+    spend = nw.col("spend")
+    sums = tx.collect(
+        rows.group_by("customer").agg(
+            nw.len().alias("rows"),
+            spend.sum().alias("category"),
+            spend.abs().sum().alias("gross"),
+            nw.col("own").sum(),
+            nw.col("is_own").sum().alias("own_rows"),
+            nw.col("gap").sum().alias("gaps"),
+            _flag(~nw.col("offender").is_null()).sum().alias("bad"),
+            nw.col("offender").max(),
+            _flag(spend < 0).sum().alias("negative"),
+            spend.min().alias("lowest"),
+        )
+    )
+    _refuse(sums, columns, own)
+    without_id = sum(sums.filter(pc.is_null(sums["customer"]))["rows"].to_pylist())
+    wallets = sums.filter(pc.is_valid(sums["customer"]))
+    return wallets.select(["customer", "category", "gross", "gaps", "own"]), without_id
+
+
+def _usable(rows: Frame, columns: dict[str, Any], own: Any, *, text: bool) -> Frame:
+    """Return rows with a clean `customer`, a finite `spend` (else null) and what is wrong with it, and our part."""
+    kind, spend, customer = rows.collect_schema()["spend"], nw.col("spend"), _clean_id(rows)
+    if text and kind == nw.String:
+        written = spend.str.strip_chars()
+        value = nw.when(written.str.contains(_NUMBER)).then(written).otherwise(None).cast(nw.Float64)
+        missing = written.is_null() | (written == "")
+    elif kind.is_numeric() or kind == nw.Unknown:  # Unknown: all null
+        value = spend.cast(nw.Float64)
+        missing = value.is_null() | value.is_nan()
+    else:
+        raise ColumnError(f"spend={columns['spend']!r} is of type {kind}, not a number: convert it first.")
+    finite, is_own = nw.when(value.is_finite()).then(value), _is_own(rows, columns, own)
+    return rows.select(
+        customer=customer,
+        spend=finite,
+        gap=_flag(missing),
+        offender=nw.when(~missing & finite.is_null() & ~customer.is_null()).then(spend.cast(nw.String)),
+        own=finite * is_own,
+        is_own=is_own,
+    )
+
+
+def _flag(condition: nw.Expr) -> nw.Expr:
+    """Return 1 where a condition holds, else (and where it is null) 0."""
+    return nw.when(condition).then(nw.lit(1)).otherwise(nw.lit(0))
+
+
+def _clean_id(rows: Frame) -> nw.Expr:
+    """Return the customer ids with null for NaN and blank text, as in the log."""
+    kind, ids = rows.collect_schema()["customer"], nw.col("customer")
+    if kind == nw.String:
+        return nw.when(ids.str.strip_chars() != "").then(ids)
+    return nw.when(~ids.is_nan()).then(ids) if kind.is_float() else ids
+
+
+def _is_own(rows: Frame, columns: dict[str, Any], own: Any) -> nw.Expr:
+    """Return 1 on the rows of our own seller, else 0."""
+    if "seller" not in columns:
+        return nw.lit(0)
+    kind = rows.collect_schema()["seller"]
+    is_text = any(kind == text for text in (nw.String, nw.Categorical, nw.Enum))
+    fits = isinstance(own, str) == is_text
+    if kind.is_numeric() or kind == nw.Boolean:
+        fits = isinstance(own, Real) and isinstance(own, bool) == (kind == nw.Boolean)
+    if not fits:
+        raise InvalidArgument(
+            f"own={own!r} cannot occur in column {columns['seller']!r}, which holds {kind}: give a value as "
+            "it stands there."
+        )
+    return _flag(nw.col("seller") == nw.lit(own))
+
+
+def _refuse(sums: pa.Table, columns: dict[str, Any], own: Any) -> None:
+    """Raise where the wallets cannot be used."""
+    import pyarrow.compute as pc
+
+    if not sums.num_rows:
+        raise EmptyData("the wallet table has no rows.")
+    label, panel = str(columns["spend"]), "seller" in columns
+    own_rows = pc.sum(sums["own_rows"]).as_py()
+    sums = sums.filter(pc.is_valid(sums["customer"]))
+    bad, negative = (pc.sum(sums[name]).as_py() for name in ("bad", "negative"))
+    if bad:
+        first = pc.max(sums["offender"]).as_py()
+        raise InvalidRows(
+            f"{bad:,} rows of the wallet hold no usable spend in column {label!r} (such as {first!r}): mend "
+            "them, or leave the spend empty where it is not known.",
+            column=label,
+            count=bad,
+            examples=(first,),
+        )
+    if negative and not panel:
+        lowest = f"{pc.min(sums['lowest']).as_py():g}"
+        raise InvalidRows(
+            f"{negative:,} rows of the wallet hold a negative spend in column {label!r} (the lowest is "
+            f"{lowest}): give what customers spend in the category net of returns, or a panel with seller=.",
+            column=label,
+            count=negative,
+            examples=(lowest,),
+        )
+    if panel and not own_rows:
+        raise InvalidArgument(
+            f"own={own!r} does not occur in column {columns['seller']!r}: give our name as it stands there."
+        )
+
+
+def _gather(call: _Call) -> dict[Any, list[Row]]:
+    """Return sums over the wallet customers of each bar and standing, by group.
+
+    For the bootstrap customers of equal spend are counted instead. The group of all is `_WHOLE`; those whom the
+    log does not know are in the group None.
+    """
+    frame, groups = _shares(call), grouping(call.tx, call.by, call.cohort)
+    squares = (nw.col("share") * nw.col("share")).sum().alias("squares")
+    keys, sums = ["in_log", "known", "bar"], [*moment_sums("own", "category"), nw.col("share").sum(), squares]
+    if call.method == "bootstrap":
+        keys, sums = [*keys, "own", "category", "share"], [nw.len().alias("n")]
+    if groups is not None:
+        frame, keys = frame.join(groups.members, on="customer", how="left"), ["group", *keys]
+    found: dict[Any, list[Row]] = {}
+    for row in call.tx.collect(frame.group_by(*keys).agg(*sums)).to_pylist():
+        group = _WHOLE
+        if groups is not None:
+            group = None if row["group"] is None else groups.label(row["group"])
+        found.setdefault(group, []).append(row)
+    return found
+
+
+def _shares(call: _Call) -> Frame:
+    """Return the wallet customers with `own`, `category`, `share` (null: none), `bar`, `known` and `in_log`.
+
+    The bar is the histogram's; the last two are 1 or 0, `known` saying that no spend of the customer is missing.
+    """
+    buyers = call.tx.customers.select("customer", nw.col("spend").cast(nw.Float64))
+    frame = call.tx.engine.attach(call.wallets).join(buyers, on="customer", how="left")
+    nothing = nw.col("category") <= _ROUNDING * nw.col("gross")
+    base = nw.when(nothing).then(nw.lit(1.0)).otherwise(nw.col("category"))
+    own = nw.col("spend").fill_null(0.0) if call.own is None else nw.col("own")
+    frame = frame.select(
+        "customer",
+        "category",
+        own=own,
+        share=nw.when(~nothing).then(own / base),
+        known=_flag(nw.col("gaps") == 0),
+        in_log=_flag(~nw.col("spend").is_null()),
+    )
+    share = nw.col("share")
+    bar = (share * _BARS + 2 * _BARS * _ROUNDING).floor()
+    bar = nw.when(share >= 1.0 - _ROUNDING).then(nw.lit(_BARS - 1.0)).otherwise(bar)
+    bar = nw.when(share > 1.0 + _ROUNDING).then(nw.lit(float(_ABOVE))).otherwise(bar)
+    bar = nw.when(share < -_ROUNDING).then(nw.lit(float(_BELOW))).otherwise(bar)
+    return frame.with_columns(bar=bar.cast(nw.Int64))
+
+
+def _result(call: _Call, rows: Sequence[Row], buyers: int, group: Any = _WHOLE) -> ShareOfWallet:
+    """Return the result for all customers or for a group of them, of whom so many are buyers in the log."""
+    counts, bars = _counted(call, rows, buyers)
+    measured = [row for row in rows if row["known"] and row["bar"] is not None]
+    parts = _resampled(measured, call) if call.method == "bootstrap" else _added(measured)
+    shared: dict[str, Any] = {
+        "confidence": call.confidence,
+        "method": call.method,
+        "unit": "share",
+        "empty": "no customer's spend in the category is known and above zero",
+        "excluded": counts["without_wallet"] + counts["missing_wallet"] + counts["zero_wallet"],
+    }
+    notes = (_note(call, counts, group), "customers as for the share of wallet")
+    named = (("share of wallet", _OVERALL), ("mean share of wallet", _MEAN))
+    overall, mean = (
+        estimates.ratio(name, moments, definition=definition, interval=limits, note=note, **shared)
+        for (name, definition), note, (moments, limits) in zip(named, notes, parts, strict=True)
+    )
+    return ShareOfWallet(
+        kind=call.tx.engine.kind,
+        overall=overall,
+        mean=replace(mean, numerator=math.nan, denominator=math.nan),
+        distribution=_histogram(bars),
+        people=lambda: _people(call, group),
+        **counts,
+    )
+
+
+def _counted(call: _Call, rows: Sequence[Row], buyers: int) -> tuple[dict[str, int], NDArray[np.int64]]:
+    """Return the counts by name, and the customers in each bar of the histogram."""
+    bars = np.zeros(_ABOVE - _BELOW + 1, np.int64)
+    counts = {"missing_wallet": 0, "zero_wallet": 0, "not_in_log": 0, "without_wallet": buyers}
+    for row in rows:
+        counts["without_wallet"] -= row["n"] if row["in_log"] else 0
+        if not row["known"]:
+            counts["missing_wallet"] += row["n"]
+        elif row["bar"] is None:
+            counts["zero_wallet"] += row["n"]
+        else:
+            bars[row["bar"] - _BELOW] += row["n"]
+            counts["not_in_log"] += 0 if row["in_log"] else row["n"]
+    counts |= {"below_zero": int(bars[0]), "above_one": int(bars[-1]), "rows_without_id": call.without_id}
+    return counts, bars
+
+
+Part = tuple[RatioMoments, tuple[float, float] | None]
+
+
+def _added(rows: Sequence[Row]) -> list[Part]:
+    """Return the moments of the ratio of sums and of the mean; their delta intervals follow from them."""
+    parts = [moments_of(row) for row in rows]
+    sums = [math.fsum(getattr(part, name) for part in parts) for name in ("y", "x", "yy", "xy", "xx")]
+    n = sum(part.n for part in parts)
+    total, squares = (math.fsum(row[name] for row in rows) for name in ("share", "squares"))
+    return [(RatioMoments(n, *sums), None), (RatioMoments(n, total, n, squares, total, n), None)]
+
+
+def _resampled(rows: Sequence[Row], call: _Call) -> list[Part]:
+    """Return the same from counts of equal customers, with bootstrap intervals."""
+    names = ("own", "category", "share")
+    own, category, share = (np.array([row[name] for row in rows], float) for name in names)
+    counts = np.array([row["n"] for row in rows], np.int64)
+    resampled: list[Part] = []
+    for y, x in ((own, category), (share, np.ones(len(share)))):
+        sums = (float(values @ counts) for values in (y, x, y * y, x * y, x * x))
+        limits = estimates.bootstrap_ratio(y, x, counts, confidence=call.confidence, seed=call.seed)
+        resampled.append((RatioMoments(int(counts.sum()), *sums), limits))
+    return resampled
+
+
+def _histogram(bars: NDArray[np.int64]) -> pa.Table:
+    """Return the histogram's edges and counts: below 0, the bars, above 1."""
+    import pyarrow as pa
+
+    edges = [-math.inf, *(place / _BARS for place in range(_BARS + 1)), math.inf]
+    return pa.table({"low": edges[:-1], "high": edges[1:], "customers": pa.array(bars, pa.int64())})
+
+
+def _note(call: _Call, counts: dict[str, int], group: Any) -> str:
+    """Return what a reader must know about the shares."""
+    tx, strangers = call.tx, counts["not_in_log"]
+    left_out = {
+        "buyers without a wallet": "without_wallet",
+        "customers of unknown wallet": "missing_wallet",
+        "customers whose wallet is zero": "zero_wallet",
+        "wallet rows without a customer id": "rows_without_id",
+    }
+    told = [f"{words} {counts[name]:,}" for words, name in left_out.items() if counts[name]]
+    if call.own is None:
+        parts = [f"the wallets must cover {tx.observed_from} to {tx.observed_until}, as own spend does"]
+        apart, cause = "not in the log, so their share is 0", "is the same window and category measured?"
+    else:
+        parts = [f"own spend is what the panel shows for {call.own!r}"]
+        apart, cause = "in the panel but not in the log", "more returned than bought elsewhere"
+    if told:
+        parts.append(f"left out: {', '.join(told)}")
+    if strangers:
+        parts.append(f"{apart}: {strangers:,}")
+    if group is None and strangers:
+        parts.append("having no first purchase they are in this group")
+    if counts["above_one"]:
+        parts.append(f"shares above 1, kept ({cause}): {counts['above_one']:,}")
+    if counts["below_zero"]:
+        parts.append(f"shares below 0, kept (more returned than bought): {counts['below_zero']:,}")
+    return "; ".join(parts)
+
+
+def _people(call: _Call, group: Any) -> Any:
+    """Return the customers whose wallet is known, in the source's own kind."""
+    frame = _shares(call).filter(nw.col("known") == 1)
+    groups = None if group is _WHOLE else grouping(call.tx, call.by, call.cohort)
+    if groups is not None:
+        own_group = nw.col("group").is_null()
+        if group is not None:
+            found = call.tx.collect(groups.members.select("group").unique(["group"]))["group"].to_pylist()
+            inner = next(value for value in found if value is not None and groups.label(value) == group)
+            own_group = nw.col("group") == nw.lit(inner)
+        frame = frame.join(groups.members, on="customer", how="left").filter(own_group)
+    people = frame.select("customer", own_spend="own", category_spend="category", share="share")
+    return call.tx.hand_back(people)
+
+
+# -------------------------------------------------------------------------------------- Wallet Allocation Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletAllocation:
+    """Shares of wallet that the Wallet Allocation Rule predicts; shows itself as a row per brand.
+
+    Attributes:
+        brands: Brand to the mean predicted share among its users, in order of brand (an array's: of its
+            columns).
+        shares: A row per respondent and brand used: the respondent, the brand, `rank` (1 is best, the mean of
+            the places of equal brands), `brands_used` and `share`.
+        respondents: Respondents who use a brand at least.
+        reranked: Respondents whose ranks left places out (such as 1 and 3 of two brands): only their order
+            counted.
+        unranked: Rows (cells of an array) without a rank: brands not used.
+        rows_without_id: Rows without respondent or brand, left out.
+    """
+
+    brands: Grouped[Estimate]
+    shares: Table
+    respondents: int
+    reranked: int
+    unranked: int
+    rows_without_id: int
+
+    def __str__(self) -> str:
+        return str(self.brands) + (f"\nNote: {self.shares.note}." if self.shares.note else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the brands' estimates and the counts as JSON-ready values; `shares` has its own."""
+        names = ("respondents", "reranked", "unranked", "rows_without_id")
+        counts = {name: getattr(self, name) for name in names}
+        return {**self.brands.to_dict(), **counts, "note": self.shares.note}
+
+    def to_native(self) -> Any:
+        """Return a frame with a row per brand."""
+        return self.brands.to_native()
+
+    def _repr_html_(self) -> str:
+        return self.brands._repr_html_()
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the brands' mean shares with their intervals; returns the matplotlib Axes."""
+        return self.brands.plot(ax=ax)
+
+
+def wallet_allocation(
+    ranks: Any,
+    *,
+    respondent: Any = "respondent",
+    brand: Any = "brand",
+    value: Any = None,
+    ratings: bool = False,
+    brands: Sequence[Any] | None = None,
+    confidence: float = 0.95,
+) -> WalletAllocation:
+    """Predict shares of wallet from how customers rank the brands that they use (Wallet Allocation Rule).
+
+    A respondent who uses m brands is predicted to spend (1 − rank/(m + 1)) · 2/m of the wallet on the brand
+    of a rank. The shares of a respondent sum to 1; a single brand gets 1. A brand's share is the mean over
+    its users.
+
+    Args:
+        ranks: Any table that `transactions` takes, with a row per respondent and brand used; or an array of
+            shape (respondents, brands) with NaN where a brand is not used.
+        respondent: The table's column of respondents.
+        brand: The table's column of brands.
+        value: The table's column of ranks or ratings; None means "rank", with `ratings` "rating".
+        ratings: Whether the values are ratings (higher is better) instead of ranks (1 is best).
+        brands: Names of an array's columns, of length brands; None numbers them from 0.
+        confidence: Level of the intervals, between 0 and 1.
+
+    Returns:
+        The brands' mean shares (delta interval s/√n, respondents being the sampling unit) and each
+        respondent's.
+
+    Raises:
+        InvalidRows: A value is infinite, a rank is below 1, or a respondent ranks a brand twice.
+        ColumnError: A column is missing or holds no numbers.
+        EmptyData: There are no rows, or no respondent and brand is named.
+        InvalidArgument: The array is not of two dimensions, or `brands` does not name its columns.
+
+    Nulls and ties: a missing value means that the brand is not used. Within a respondent only the order of
+    the values counts: equal ones share the mean of their places (ranks 1, 1, 2 and 1, 1, 3 both become 1.5,
+    1.5, 3), and places left out are closed up (1, 3 of two brands become 1, 2; counted in `reranked`).
+
+    Source: Keiningham, Aksoy, Buoye & Cooil (2011), "Customer Loyalty Isn't Enough. Grow Your Share of
+    Wallet", Harvard Business Review 89(10), 29-31.
+
+    Examples:
+        >>> import numpy as np
+        >>> predicted = wallet_allocation(np.array([[1, 2, 3], [2, 1, np.nan]]), brands=["A", "B", "C"])
+        >>> {name: round(share.value, 3) for name, share in predicted.brands.items()}
+        {'A': 0.417, 'B': 0.5, 'C': 0.167}
+    """
+    checks.confidence_level(confidence)
+    if isinstance(ranks, np.ndarray):
+        answers = _cells(ranks, brands)
+    else:
+        if brands is not None:
+            raise InvalidArgument(f"brands={brands!r} names the columns of an array; a table has brand=<column>.")
+        value = value if value is not None else "rating" if ratings else "rank"
+        answers = _answers(ranks, {"respondent": respondent, "brand": brand, "value": value})
+    _refuse_ranks(answers, ratings=ratings)
+    used = answers.used()
+    places, reranked = _places(used, ratings=ratings)
+    return _allocation(answers, used, places, reranked, checks.confidence_level(confidence))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Ranks or ratings, an entry per row of the caller's table or cell of the array.
+
+    Attributes:
+        respondents: The distinct respondents, an Arrow array.
+        brands: The distinct brands, an Arrow array.
+        who: Place of the respondent, shape (rows,); -1: none.
+        what: Place of the brand, shape (rows,); -1: none.
+        values: Rank or rating, shape (rows,), NaN where the brand is not used.
+        names: What the caller calls respondent, brand and value.
+        kind: The kind of frame for results.
+    """
+
+    respondents: pa.Array
+    brands: pa.Array
+    who: NDArray[np.int64]
+    what: NDArray[np.int64]
+    values: NDArray[np.float64]
+    names: tuple[str, str, str]
+    kind: str
+
+    def known(self) -> NDArray[np.bool_]:
+        """Return which rows name a respondent and a brand."""
+        return (self.who >= 0) & (self.what >= 0)
+
+    def used(self) -> _Answers:
+        """Return the rows of brands that are used, by respondent, then brand."""
+        rows = np.flatnonzero(self.known() & ~np.isnan(self.values))
+        rows = rows[np.lexsort((self.what[rows], self.who[rows]))]
+        return replace(self, who=self.who[rows], what=self.what[rows], values=self.values[rows])
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def _cells(ranks: NDArray[Any], brands: Sequence[Any] | None) -> _Answers:
+    """Return the cells of an array, respondents by brands."""
+    import pyarrow as pa
+
+    # Text and truth values would turn into numbers in silence.
+    odd = ranks.dtype.kind not in "iufO" or {type(cell) for cell in ranks.flat if ranks.dtype == object} & {
+        str,
+        bool,
+    }
+    try:
+        values = np.ma.filled(np.ma.asarray(ranks, np.float64), np.nan)
+    except (TypeError, ValueError):
+        odd = True
+    if odd:
+        raise InvalidArgument(f"ranks is an array of {ranks.dtype} that holds more than numbers: convert it.")
+    if values.ndim != 2:
+        raise InvalidArgument(f"ranks has the shape {values.shape}: give an array of respondents by brands.")
+    names = list(range(values.shape[1])) if brands is None else list(brands)
+    if len(names) != values.shape[1] or len(set(names)) < len(names):
+        raise InvalidArgument(
+            f"brands={brands!r} must name each of the array's {values.shape[1]} columns, each differently."
+        )
+    who, what = np.indices(values.shape).reshape(2, -1)
+    return _Answers(pa.array(np.arange(len(values))), group_values(names), who, what, values.ravel(),
+                    ("respondent", "brand", "ranks"), "pandas")  # fmt: skip
+
+
+def _answers(ranks: Any, named: dict[str, Any]) -> _Answers:
+    """Return the rows of a table."""
+    source = engines.open_source(ranks)
+    labels = [checks.column(role, label, source.labels) for role, label in named.items()]
+    table = source.arrow(labels)
+    who, respondents = _coded(table.column(0))
+    what, brands = _coded(table.column(1))
+    values = _numbers(table.column(2), labels[2], text=bool(getattr(source, "text", False)))
+    return _Answers(respondents, brands, who, what, values, tuple(map(str, labels)), source.kind)  # type: ignore[arg-type]
+
+
+def _coded(column: Any) -> tuple[NDArray[np.int64], pa.Array]:
+    """Return the place of each value among the distinct ones (-1: null), and these in order."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    distinct = pc.drop_null(pc.unique(column))
+    distinct = distinct.take(pc.sort_indices(distinct))
+    return pc.index_in(column, value_set=distinct).fill_null(-1).to_numpy().astype(np.int64), distinct
+
+
+def _numbers(column: Any, label: Any, *, text: bool) -> NDArray[np.float64]:
+    """Return a column as floats, NaN where it is null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if text and pa.types.is_string(kind):
+        column = pc.utf8_trim_whitespace(column)
+        column = pc.if_else(pc.equal(column, ""), None, column)
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+              or pa.types.is_null(kind)):  # fmt: skip
+        raise ColumnError(f"value={label!r} is of type {kind}, not a number: convert it first.")
+    try:
+        floats: NDArray[np.float64] = pc.cast(column, pa.float64(), safe=False).to_numpy()
+    except pa.ArrowInvalid as err:
+        raise ColumnError(f"value={label!r} holds more than numbers: {err}.") from err
+    return floats
+
+
+def _refuse_ranks(answers: _Answers, *, ratings: bool) -> None:
+    """Raise where the answers cannot be used."""
+    if not answers.known().any():
+        raise EmptyData(
+            "there is no row that names a respondent and a brand." if len(answers) else "ranks has no rows."
+        )
+    used, label = answers.used(), answers.names[2]
+    again = (np.diff(used.who, prepend=-1) == 0) & (np.diff(used.what, prepend=-1) == 0)
+    low = (used.values < 1) & (not ratings)
+    ways_out = {
+        "are infinite: mend them, or leave them empty where a brand is not used": np.isinf(used.values),
+        "are below 1, the best rank: leave brands not used empty, and pass ratings=True if higher is better": low,
+        "give a respondent's brand a second value: keep one": again,
+    }
+    for words, rows in ways_out.items():
+        if rows.any():
+            row = int(np.argmax(rows))
+            person, brand = used.respondents[used.who[row]].as_py(), used.brands[used.what[row]].as_py()
+            example = f"{used.values[row]:g} of respondent {person!r} for brand {brand!r}"
+            raise InvalidRows(
+                f"{int(rows.sum()):,} values of {label!r} {words} (first: {example}).",
+                column=label,
+                count=int(rows.sum()),
+                examples=(example,),
+            )
+
+
+def _places(used: _Answers, *, ratings: bool) -> tuple[NDArray[np.float64], int]:
+    """Return each value's place within its respondent (1 is best, equal ones share the mean of theirs).
+
+    Also returns how many respondents' ranks left places out, in whichever way they count equal brands.
+    """
+    worst = -used.values if ratings else used.values
+    order = np.lexsort((worst, used.who))
+    who, value = used.who[order], worst[order]
+    starts = np.flatnonzero(np.diff(who, prepend=-1))  # of respondents
+    fresh = np.append(True, (np.diff(who) != 0) | (np.diff(value) != 0))[: len(who)]
+    tie = np.cumsum(fresh) - 1
+    firsts = np.flatnonzero(fresh)
+    lasts = np.append(firsts[1:], len(who)) - 1
+    begin = np.repeat(starts, np.diff(np.append(starts, len(who))))
+    low, high = firsts[tie] - begin + 1.0, lasts[tie] - begin + 1.0
+    places = np.empty(len(who))
+    places[order] = (low + high) / 2
+    if ratings or not len(who):
+        return places, 0
+    dense = tie - tie[begin] + 1.0
+    told = [np.minimum.reduceat(value == way, starts) for way in (low, high, (low + high) / 2, dense)]
+    return places, int(np.sum(~np.any(told, axis=0)))
+
+
+def _allocation(
+    answers: _Answers, used: _Answers, places: NDArray[np.float64], reranked: int, confidence: float
+) -> WalletAllocation:
+    """Return the result of ranks that are in order."""
+    import pyarrow as pa
+
+    counts = np.bincount(used.who, minlength=len(used.respondents))
+    brands = counts[used.who]
+    share = (1.0 - places / (brands + 1.0)) * 2.0 / brands
+    columns = {used.names[0]: used.respondents.take(pa.array(used.who))}
+    columns[free_name(used.names[1], list(columns))] = used.brands.take(pa.array(used.what))
+    for name, values in {"rank": places, "brands_used": brands, "share": share}.items():
+        columns[free_name(name, list(columns))] = pa.array(values)
+    respondents = int((counts > 0).sum())
+    note = f"respondents whose ranks left places out, so that only their order counts: {reranked:,}"
+    shares = Table(
+        name="predicted shares of wallet",
+        data=pa.table(columns),
+        kind=used.kind,
+        sentence=f"Wallet Allocation Rule: {len(used):,} shares of {respondents:,} respondents.",
+        definition="Share of wallet that the rank of a brand predicts: (1 − rank/(brands + 1)) · 2/brands.",
+        units={"share": "share"},
+        note=note if reranked else "",
+    )
+    known = int(answers.known().sum())
+    return WalletAllocation(
+        brands=_brand_means(used, share, confidence),
+        shares=shares,
+        respondents=respondents,
+        reranked=reranked,
+        unranked=known - len(used),
+        rows_without_id=len(answers) - known,
+    )
+
+
+def _brand_means(used: _Answers, share: NDArray[np.float64], confidence: float) -> Grouped[Estimate]:
+    """Return each brand's mean share among its users, in order of the brand."""
+    size = len(used.brands)
+    users = np.bincount(used.what, minlength=size)
+    total, squares = (np.bincount(used.what, weights=share**power, minlength=size) for power in (1, 2))
+    means = {}
+    for place, brand in enumerate(used.brands.to_pylist()):
+        n, y, yy = int(users[place]), float(total[place]), float(squares[place])
+        mean = estimates.ratio(
+            "predicted share of wallet",
+            RatioMoments(n, y, n, yy, y, n),
+            definition=_ALLOCATED,
+            confidence=confidence,
+            unit="share",
+            empty="nobody uses this brand",
+            counted="respondents",
+        )
+        means[brand] = replace(mean, numerator=math.nan, denominator=math.nan)
+    return Grouped(by=used.names[1], results=means, kind=used.kind)

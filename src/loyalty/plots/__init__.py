@@ -1,0 +1,28 @@
+"""Pictures of results: each function takes a result and returns the matplotlib Axes it was drawn on.
+
+They read attributes of results and compute nothing, work in any matplotlib style, in colours that colour-blind
+readers tell apart, and change no global setting. Save a picture with `ax.figure.savefig("picture.png")`; to draw
+into a figure of your own, or to see one by `pyplot.show()` in a script, pass `ax=`.
+"""
+
+from __future__ import annotations
+
+from loyalty.plots.bars import inter_purchase_times, nps, share_of_wallet, spend_distribution
+from loyalty.plots.grids import cohorts, rfm
+from loyalty.plots.intervals import estimates
+from loyalty.plots.lines import cohort_curves, pareto, retention, revenue_retention, tenure
+
+__all__ = [
+    "cohort_curves",
+    "cohorts",
+    "estimates",
+    "inter_purchase_times",
+    "nps",
+    "pareto",
+    "retention",
+    "revenue_retention",
+    "rfm",
+    "share_of_wallet",
+    "spend_distribution",
+    "tenure",
+]

@@ -1,0 +1,320 @@
+"""Rates and sums along a line: retention over time, cohorts as they age, survival, the Pareto curve."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from loyalty import wording
+from loyalty.plots import paper
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from loyalty.plots.paper import Palette
+
+__all__ = ["cohort_curves", "pareto", "retention", "revenue_retention", "tenure"]
+
+_NAMED_COHORTS = 6  # as many lines as can each bear a name
+
+
+def retention(result: Any, ax: Any = None) -> Axes:
+    """Draw retention over time, with the interval as a band; a period without a rate is a gap.
+
+    Args:
+        result: A table with `period`, `start` (date), `rate`, `low`, `high` (shares), as `loyalty.retention` gives.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Returns:
+        The Axes.
+
+    Examples:
+        >>> import datetime as dt, types, pyarrow as pa
+        >>> data = pa.table({"period": ["2024-01"], "start": [dt.date(2024, 1, 1)],
+        ...                  "rate": [0.3], "low": [0.2], "high": [0.4]})
+        >>> ax = retention(types.SimpleNamespace(name="retention by month", definition="", note="", data=data))
+        >>> ax.get_ylabel()
+        'share of customers who came back'
+    """
+    ax = paper.axes(ax)
+    if not result.data.num_rows:
+        return paper.blank(ax, paper.headline(result), result.note)
+    colours = paper.palette(ax)
+    _banded(ax, result.data, ("rate", "low", "high"), colours.first)
+    _over_time(ax, result, colours)
+    ax.set_ylabel("share of customers who came back")
+    rate = paper.column(result.data, "rate")
+    paper.end_labels(ax, [(_last(rate), wording.quantity(_last(rate), "share"), colours.first)])
+    return ax
+
+
+def revenue_retention(result: Any, ax: Any = None) -> Axes:
+    """Draw net and gross revenue retention over time, with their intervals as bands and a line at 100 %.
+
+    Args:
+        result: A table with `period`, `start` (date), `net`, `net_low`, `net_high`, `gross`, `gross_low`,
+            `gross_high` (shares), as `loyalty.revenue_retention` gives.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Returns:
+        The Axes.
+    """
+    ax = paper.axes(ax)
+    if not result.data.num_rows:
+        return paper.blank(ax, paper.headline(result), result.note)
+    colours = paper.palette(ax)
+    _banded(ax, result.data, ("net", "net_low", "net_high"), colours.first)
+    _banded(ax, result.data, ("gross", "gross_low", "gross_high"), colours.second, marker="s")
+    ax.axhline(1.0, color=colours.muted, linewidth=1.2, linestyle="--")
+    _over_time(ax, result, colours)
+    ax.set_ylabel("share of spend kept")
+    ends = [
+        (_last(paper.column(result.data, name)), name, colour)
+        for name, colour in (("net", colours.first), ("gross", colours.second))
+    ]
+    paper.end_labels(ax, [(end, f"{name} {wording.quantity(end, 'share')}", colour) for end, name, colour in ends])
+    return ax
+
+
+def _banded(ax: Axes, data: Any, names: tuple[str, str, str], colour: str, marker: str = "o") -> None:
+    """Draw a line over time with a band; a point without neighbours still shows, by its marker and error bar."""
+    starts = data.column("start").to_pylist()
+    value, low, high = (paper.column(data, name) for name in names)
+    ax.fill_between(starts, low, high, color=colour, alpha=0.2, linewidth=0)  # type: ignore[arg-type]
+    size = 5 if len(starts) <= 60 else 0
+    ax.plot(starts, value, color=colour, marker=marker, markersize=size, linewidth=2, label=names[0])
+    # A band has no width at a point whose neighbours are missing.
+    gaps = np.concatenate([[True], np.isnan(value), [True]])
+    lonely = gaps[:-2] & gaps[2:] & np.isfinite(low) & np.isfinite(high)
+    if lonely.any():
+        ax.vlines(
+            [start for start, alone in zip(starts, lonely, strict=True) if alone],
+            low[lonely],
+            high[lonely],
+            color=colour,
+            alpha=0.5,
+            linewidth=2,
+        )
+
+
+def _over_time(ax: Axes, result: Any, colours: Palette) -> None:
+    """Give a chart of rates over time its titles and axes."""
+    paper.tidy(ax, colours)
+    paper.share_ticks(ax.yaxis)
+    _from_nought(ax)
+    starts, periods = result.data.column("start").to_pylist(), result.data.column("period").to_pylist()
+    width = paper.font_points("medium") * 0.65 * max(len(str(label)) for label in periods) + 12
+    step = math.ceil(len(starts) / max(1, int(paper.size_points(ax)[0] / width)))
+    ax.set_xticks(starts[::step], [paper.safe(label, 12) for label in periods[::step]])
+    ax.set_xlabel("period")
+    paper.titles(ax, paper.headline(result), result.definition)
+
+
+def _from_nought(ax: Axes) -> None:
+    """Let the axis of shares begin at zero; without any share to show, let it run to 100 %."""
+    drawn = [np.asarray(line.get_ydata(), float) for line in ax.lines]
+    if not any(np.isfinite(values).any() for values in drawn):
+        ax.set_ylim(0.0, 1.0)
+    else:
+        ax.set_ylim(bottom=min(0.0, *(np.nanmin(values) for values in drawn if np.isfinite(values).any()), 0.0))
+
+
+def _last(values: NDArray[np.float64]) -> float:
+    """Return the last value that is there."""
+    there = values[np.isfinite(values)]
+    return float(there[-1]) if len(there) else math.nan
+
+
+def cohort_curves(result: Any, ax: Any = None) -> Axes:
+    """Draw a line per cohort as it ages, and their weighted average with its interval.
+
+    The first period, which is 100 % by definition, is left out where there are later ones.
+
+    Args:
+        result: Cohorts, as `loyalty.cohorts` gives.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Returns:
+        The Axes.
+    """
+    ax = paper.axes(ax)
+    colours = paper.palette(ax)
+    title, subtitle, unit = cohort_words(result)
+    cells = result.data.to_pylist()
+    if not cells:
+        return paper.blank(ax, title, result.note)
+    first = 1 if any(cell["offset"] > 0 for cell in cells) else 0
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for cell in sorted(cells, key=lambda cell: int(cell["offset"])):
+        if cell["offset"] >= first and cell["rate"] is not None:
+            curves.setdefault(cell["cohort"], []).append((cell["offset"], cell["rate"]))
+    names = [name for name in dict.fromkeys(cell["cohort"] for cell in cells) if name in curves]
+    shades = _shades(len(names), colours)
+    for name, shade in zip(names, shades, strict=True):
+        ax.plot(
+            *zip(*curves[name], strict=True),
+            color=shade,
+            linewidth=1.3,
+            marker=".",
+            markersize=5,
+            label=paper.safe(name, 24),
+        )
+    average = _average(ax, result.average.data, first, colours)
+    paper.tidy(ax, colours)
+    paper.share_ticks(ax.yaxis)
+    paper.number_ticks(ax.xaxis)
+    _from_nought(ax)
+    ax.set(xlabel=f"{result.period}s after the first purchase", ylabel=unit)
+    paper.titles(ax, title, subtitle)
+    _name_curves(
+        ax,
+        [(name, curves[name][-1][1], shade) for name, shade in zip(names, shades, strict=True)],
+        average,
+        colours,
+    )
+    return ax
+
+
+def _shades(count: int, colours: Palette) -> list[Any]:
+    """Return a colour per cohort, from old to young: apart in lightness too, and none close to the paper."""
+    from matplotlib import colormaps
+
+    ends = (0.45, 1.0) if colours.dark else (0.0, 0.6)
+    return [colormaps["viridis"](share) for share in np.linspace(*ends, max(count, 1))][:count]
+
+
+def _average(ax: Axes, data: Any, first: int, colours: Palette) -> float:
+    """Draw the weighted average with its band; return its last value."""
+    offset, rate, low, high = (paper.column(data, name) for name in ("offset", "rate", "low", "high"))
+    shown = offset >= first
+    ax.fill_between(offset[shown], low[shown], high[shown], color=colours.ink, alpha=0.15, linewidth=0)
+    ax.plot(offset[shown], rate[shown], color=colours.ink, linewidth=2.8, label="average")
+    return _last(rate[shown])
+
+
+def _name_curves(ax: Axes, ends: list[tuple[str, float, Any]], average: float, colours: Palette) -> None:
+    """Name every cohort beside its line while they are few; else the first and the last in a legend."""
+    if len(ends) <= _NAMED_COHORTS:
+        labels = [(height, paper.clean(name, 24), shade) for name, height, shade in ends]
+        paper.end_labels(ax, [*labels, (average, "average", colours.ink)])
+        return
+    lines = [line for line in ax.lines if line.get_label() != "average"]
+    chosen = [lines[0], lines[-1], ax.lines[-1]]
+    words = [f"{ends[0][0]} (first cohort)", f"{ends[-1][0]} (last cohort)", "average, weighted by size"]
+    ax.legend(chosen, [paper.safe(word, 40) for word in words], frameon=False, labelcolor=colours.ink)
+
+
+def cohort_words(result: Any) -> tuple[str, str, str]:
+    """Return title, subtitle and unit of a picture of cohorts."""
+    share = "revenue" if result.measure == "revenue" else "customers"
+    title = f"Cohorts by {result.period} of first purchase: {share} who came back"
+    if result.measure == "revenue":
+        title = f"Cohorts by {result.period} of first purchase: revenue"
+    unit = "share of the cohort" if result.measure == "customers" else f"share of the first {result.period}'s revenue"
+    if (result.measure, result.mode) == ("revenue", "since"):
+        unit = f"share of revenue since the first {result.period}"
+    note = f" Note: {result.note}." if result.note else ""
+    return title, result.definition + note, unit
+
+
+def tenure(result: Any, ax: Any = None) -> Axes:
+    """Draw the share of customers still active against the days since their first purchase (Kaplan-Meier).
+
+    The curve starts from 100 % on day 0, before the first loss.
+
+    Args:
+        result: A table with `day`, `survival`, `low`, `high` (shares just after the day) in order of the day, or a
+            result that holds it as `survival`, as `loyalty.tenure` gives.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Returns:
+        The Axes.
+    """
+    table = getattr(result, "survival", result)
+    ax = paper.axes(ax)
+    if not table.data.num_rows:
+        return paper.blank(ax, paper.headline(table), table.note)
+    colours = paper.palette(ax)
+    names, starts = ("day", "survival", "low", "high"), (0.0, 1.0, 1.0, 1.0)
+    day, survival, low, high = (
+        np.concatenate([[start], paper.column(table.data, name)]) for name, start in zip(names, starts, strict=True)
+    )
+    ax.fill_between(day, low, high, step="post", color=colours.first, alpha=0.2, linewidth=0)
+    ax.step(day, survival, where="post", color=colours.first, linewidth=2)
+    paper.tidy(ax, colours)
+    paper.share_ticks(ax.yaxis)
+    paper.number_ticks(ax.xaxis)
+    ax.set_ylim(0.0, 1.02)
+    ax.set_xlim(left=-0.01 * max(float(day[-1]), 1.0))  # the fall on day 0 stays off the frame
+    ax.set(xlabel="days since the first purchase", ylabel="share of customers still active")
+    paper.titles(ax, paper.headline(table), table.definition)
+    paper.end_labels(ax, [(_last(survival), wording.quantity(_last(survival), "share"), colours.first)])
+    return ax
+
+
+def pareto(result: Any, ax: Any = None) -> Axes:
+    """Draw the Pareto curve, richest customers first, with both readings, and the diagonal of equal customers.
+
+    Args:
+        result: A Pareto result, as `loyalty.pareto` gives.
+        ax: Axes to draw on; by default those of a new figure.
+
+    Returns:
+        The Axes.
+    """
+    ax = paper.axes(ax, 6.4, 6.0)
+    title = f"Pareto curve of {result.value}: Gini {wording.quantity(result.gini.value, 'ratio')}"
+    if not np.isfinite(result.revenue_share.value):
+        return paper.blank(ax, title, "; ".join(result.notes))
+    colours = paper.palette(ax)
+    customers, value = (paper.column(result.data, f"cumulative_{name}") for name in ("customers", "value"))
+    ax.plot([0.0, 1.0], [0.0, 1.0], color=colours.muted, linewidth=1.2, linestyle="--")
+    ax.fill_between(customers, customers, value, color=colours.first, alpha=0.1, linewidth=0)
+    ax.plot(customers, value, color=colours.first, linewidth=2.4, solid_capstyle="round")
+    _readings(ax, result, colours)
+    paper.tidy(ax, colours, grid="both")
+    for axis in (ax.xaxis, ax.yaxis):
+        paper.share_ticks(axis, 10)
+    ax.set_xlim(0.0, 1.0)
+    ax.set_ylim(min(0.0, float(value.min())), max(1.0, float(value.max())) * 1.015)
+    ax.set(xlabel="share of customers, richest first", ylabel=f"share of {result.value}")
+    paper.titles(ax, title)
+    return ax
+
+
+def _readings(ax: Axes, result: Any, colours: Palette) -> None:
+    """Mark what the top customers bring and how few bring most, with lines to both axes and a sentence each."""
+    share, few, worth = result.revenue_share, result.customer_share, result.value
+    points = [
+        (result.top_share, share.value, "o", colours.first),
+        (few.value, result.vital_share, "s", colours.second),
+    ]
+    marks = []
+    for across, up, marker, colour in points:
+        ax.plot([across, across, 0.0], [0.0, up, up], color=colour, linewidth=1.2, linestyle=":")
+        marks += ax.plot(across, up, marker, color=colour, markersize=9, markeredgecolor=colours.paper, zorder=5)
+    words = [
+        f"the top {wording.level(result.top_share)} of customers\nbring {wording.quantity(share.value, 'share')} of {worth}",
+        f"{wording.level(result.vital_share)} of {worth} comes from\n{wording.quantity(few.value, 'share')} of customers",
+    ]
+    legend = ax.legend(
+        marks,
+        words,
+        loc="lower right",
+        labelcolor=colours.ink,
+        facecolor=colours.paper,
+        framealpha=0.9,
+        edgecolor="none",
+        labelspacing=0.9,
+        borderaxespad=1.0,
+    )
+    for text, item in zip(legend.get_texts(), (share, few), strict=True):
+        if np.isfinite(item.low) and np.isfinite(item.high):
+            low, high = (
+                wording.quantity(item.low, "share").removesuffix(" %"),
+                wording.quantity(item.high, "share"),
+            )
+            text.set_text(f"{text.get_text()}\n({wording.level(item.confidence)} interval {low} to {high})")

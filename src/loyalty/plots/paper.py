@@ -1,0 +1,305 @@
+"""What every picture is drawn on: axes, colours that suit the style, safe text, readable ticks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+import textwrap
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from loyalty.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Palette",
+    "axes",
+    "blank",
+    "clean",
+    "column",
+    "end_labels",
+    "font_points",
+    "headline",
+    "luminance",
+    "mixed",
+    "number_ticks",
+    "palette",
+    "safe",
+    "share_ticks",
+    "size_points",
+    "tidy",
+    "titles",
+]
+
+_LETTER = 0.56  # mean width of a letter over the font size, a little generous for DejaVu Sans
+_STEPS = (1, 2, 2.5, 5, 10)  # between two ticks, times a power of ten
+_SUBTITLE = "loyalty-subtitle"
+
+
+def axes(ax: Any, width: float = 7.2, height: float = 4.2) -> Axes:
+    """Return the caller's Axes, or new ones in a figure of their own.
+
+    Args:
+        ax: Axes to draw on, or None.
+        width: Width of a new figure in inches.
+        height: Height of a new figure in inches.
+
+    Raises:
+        InvalidArgument: `ax` is something else, such as a figure or an array of Axes.
+    """
+    from matplotlib.axes import Axes as MatplotlibAxes
+
+    if isinstance(ax, MatplotlibAxes):
+        return ax
+    if ax is not None:
+        raise InvalidArgument(
+            f"ax is of type {type(ax).__name__}: pass one matplotlib Axes, such as figure.add_subplot(), or None."
+        )
+    # pyplot shows a figure because it keeps it, in one list for the whole process, until somebody closes it. At a
+    # prompt that is wanted: a notebook displays what its cell drew, then closes it. A service would leak a figure a
+    # request, and pyplot is not safe in threads, so everywhere else the figure belongs to its Axes alone and goes
+    # when they go. Python sets sys.ps1 for programs to tell the two apart; Jupyter and IPython set it too.
+    if hasattr(sys, "ps1") and threading.current_thread() is threading.main_thread():
+        from matplotlib import pyplot as plt
+
+        return plt.figure(figsize=(width, height), layout="constrained").add_subplot()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours that stand out on the paper: three of Okabe & Ito's (2008), which colour-blind readers tell apart.
+
+    Attributes:
+        first: The main series.
+        second: What it is compared with, and what is bad.
+        ink: Text inside the axes.
+        muted: Secondary text and guide lines.
+        paper: The background.
+        dark: Whether the background is dark.
+    """
+
+    first: str
+    second: str
+    ink: str
+    muted: str
+    paper: tuple[float, float, float]
+    dark: bool
+
+
+def palette(ax: Axes) -> Palette:
+    """Return the colours for the background of some axes, whichever style made it."""
+    from matplotlib.colors import to_rgba
+
+    paper = np.ones(3)
+    for layer in (ax.figure.get_facecolor(), ax.get_facecolor()):
+        *colour, alpha = to_rgba(layer)
+        paper = paper * (1 - alpha) + np.array(colour) * alpha
+    red, green, blue = (float(part) for part in paper)
+    if luminance(paper) < 0.35:
+        return Palette("#56B4E9", "#E69F00", "#f5f5f5", "#b4b4b4", (red, green, blue), dark=True)
+    return Palette("#0072B2", "#D55E00", "#1a1a1a", "#636363", (red, green, blue), dark=False)
+
+
+def luminance(colour: Any) -> float:
+    """Return the relative luminance of a red-green-blue colour, 0 (black) to 1 (white); by WCAG 2."""
+    parts = np.asarray(colour, float)[:3]
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def mixed(colours: Palette, ink: float) -> tuple[float, ...]:
+    """Return the colour of the paper with a share of ink in it."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(float(part) for part in (1 - ink) * np.array(colours.paper) + ink * np.array(to_rgb(colours.ink)))
+
+
+def column(data: Any, name: str) -> NDArray[np.float64]:
+    """Return a column of an Arrow table as floats; null becomes NaN."""
+    values: NDArray[np.float64] = np.asarray(data.column(name).cast("float64").to_numpy(), float)
+    return values
+
+
+def clean(text: Any, limit: int = 0) -> str:
+    """Return text on one line, without control characters, shortened to `limit` characters (0: whole)."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    shown = " ".join(shown.split())
+    return f"{shown[: limit - 1].rstrip()}…" if 0 < limit < len(shown) else shown
+
+
+def safe(text: Any, limit: int = 0) -> str:
+    r"""Return cleaned text that matplotlib shows as it is: dollars are escaped, or "$x_1$" would become a formula.
+
+    Examples:
+        >>> safe("price <b>$5$</b>\n"), safe("a long label", limit=7)
+        ('price <b>\\$5\\$</b>', 'a long…')
+    """
+    return _escape(clean(text, limit))
+
+
+def _escape(text: str) -> str:
+    from matplotlib import rcParams
+
+    return text.replace("$", r"\$") if rcParams["text.parse_math"] else text
+
+
+def size_points(ax: Axes) -> tuple[float, float]:
+    """Return width and height of the axes in points, as they stand before any layout."""
+    box = ax.get_window_extent()
+    return box.width * 72 / ax.figure.dpi, box.height * 72 / ax.figure.dpi
+
+
+def font_points(name: str | float) -> float:
+    """Return a font size such as "small" in points, by the style in force."""
+    from matplotlib.font_manager import FontProperties
+
+    return float(FontProperties(size=name).get_size_in_points())
+
+
+def titles(ax: Axes, title: str, subtitle: str = "") -> None:
+    """Write a title, and below it a smaller line; both are wrapped to the width of the axes."""
+    from matplotlib import rcParams
+
+    for old in [text for text in ax.texts if text.get_gid() == _SUBTITLE]:
+        old.remove()
+    width, small = size_points(ax)[0] * 1.05, font_points("small")
+    side = rcParams["axes.titlelocation"]
+    lines = _wrapped(subtitle, width, small)
+    rise = 6 + len(lines) * small * 1.3 + (3 if lines else 0)
+    ax.set_title("\n".join(_wrapped(title, width, ax.title.get_fontsize())), pad=rise)
+    if lines:
+        ax.annotate(
+            "\n".join(lines),
+            ({"left": 0.0, "center": 0.5, "right": 1.0}[side], 1.0),
+            (0, 5),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha=side,
+            va="bottom",
+            fontsize="small",
+            color=ax.title.get_color(),
+            alpha=0.75,
+            linespacing=1.2,
+            gid=_SUBTITLE,
+        )
+
+
+def _wrapped(text: str, width: float, size: float) -> list[str]:
+    """Return the lines of a text, as few as fit a width in points and about equally long."""
+    shown, most = clean(text), max(20, int(width / (size * _LETTER)))
+    lines = textwrap.wrap(shown, most)
+    for fewer in range(len(shown) // max(1, len(lines)), most) if len(lines) > 1 else ():
+        even = textwrap.wrap(shown, fewer, break_long_words=False)
+        if len(even) <= len(lines) and max(map(len, even)) <= most:
+            lines = even
+            break
+    # Wrapped before dollars are escaped, for a line must not end between a backslash and its dollar.
+    return [_escape(line) for line in lines]
+
+
+def tidy(ax: Axes, colours: Palette, grid: str = "y") -> None:
+    """Take away the frame's upper and right line, and lay a faint grid behind the data."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(visible=False)
+    ax.grid(visible=True, axis=grid, color=colours.ink, alpha=0.12, linewidth=0.8, linestyle="-")  # type: ignore[arg-type]
+    ax.set_axisbelow(True)
+
+
+def share_ticks(axis: Axis, most: int = 8) -> None:
+    """Label an axis of shares in percent, at most so many steps: 0.25 is shown as 25 %."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=most, steps=_STEPS))
+    axis.set_major_formatter(FuncFormatter(_percent))
+
+
+def _percent(share: float, _place: int | None = None) -> str:
+    # Not a lambda and not a nested function, so that the figure can be pickled.
+    return f"{round(share * 100, 6) + 0.0:,g} %" if abs(share) < 1000 else f"{share * 100:,.0f} %"
+
+
+def number_ticks(axis: Axis, most: int = 8, *, whole: bool = True) -> None:
+    """Label an axis of counts (whole) or other numbers in at most so many steps, thousands separated."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    least = 1 if whole else 2
+    axis.set_major_locator(MaxNLocator(nbins=most, steps=_STEPS, integer=whole, min_n_ticks=least))
+    axis.set_major_formatter(FuncFormatter(_number))
+
+
+def _number(value: float, _place: int | None = None) -> str:
+    return f"{round(value, 9) + 0.0:,.12g}"
+
+
+def end_labels(ax: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
+    """Write labels at the right edge, at the heights of the lines they name, moved apart where they would overlap.
+
+    Args:
+        ax: Axes whose limits are final.
+        labels: Height in data units, text, colour; heights that are not finite are passed over.
+    """
+    shown = [label for label in labels if math.isfinite(label[0])]
+    heights = [float(ax.transLimits.transform((0.0, label[0]))[1]) for label in shown]
+    gap = font_points("medium") * 1.25 / size_points(ax)[1]
+    for (_, text, colour), height in zip(shown, _spread(heights, gap), strict=True):
+        ax.annotate(
+            _escape(text),
+            (1.0, height),
+            (6, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize="medium",
+        )
+
+
+def _spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Return heights moved apart to at least `gap`, in their order and, where there is room, below 1."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    placed = list(heights)
+    for lower, upper in itertools.pairwise(order):
+        placed[upper] = max(placed[upper], placed[lower] + gap)
+    ceiling = 1.0
+    for place in reversed(order):
+        placed[place] = min(placed[place], ceiling)
+        ceiling = placed[place] - gap
+    return placed
+
+
+def headline(result: Any) -> str:
+    """Return the name of a result as a title: its first letter a capital."""
+    name = str(result.name)
+    return name[:1].upper() + name[1:]
+
+
+def blank(ax: Axes, title: str, why: str) -> Axes:
+    """Draw nothing but the title and the reason why there is nothing."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    ax.grid(visible=False)
+    titles(ax, title)
+    width, size = size_points(ax)[0] * 0.9, font_points("medium")
+    ax.text(
+        0.5,
+        0.5,
+        "\n".join(_wrapped(why or "nothing to draw", width, size)),
+        transform=ax.transAxes,
+        ha="center",
+        va="center",
+        color=palette(ax).muted,
+        style="italic",
+    )
+    return ax

@@ -1,0 +1,406 @@
+"""RFM: customers scored by recency, frequency and money, and named segments of the scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Integral
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from loyalty import checks, wording
+from loyalty.errors import InvalidArgument
+from loyalty.segments.standings import Part, Standings, measure_parts
+from loyalty.tables import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from loyalty.tables import Grouped
+    from loyalty.transactions import Transactions
+
+__all__ = ["OTHER", "RFM", "SEGMENTS", "rfm"]
+
+Frame = nw.LazyFrame[Any]
+Span = tuple[int, int]
+
+# Segment → ((lowest, highest r), (lowest, highest f)) on scores of 1 to 5; the first that fits counts. Money
+# is scored and reported, but names no segment. This is the grid of r by f in common use: ten segments named
+# as in CleverTap's "Recency and Frequency Grid" (docs.clevertap.com/docs/rfm), with edges as in the map that
+# Python code usually carries ("[1-2][1-2]": hibernating … "5[4-5]": champions). "Lost", the eleventh name of
+# longer lists, is here the corner of Hibernating where both scores are worst.
+SEGMENTS: Mapping[str, tuple[Span, Span]] = MappingProxyType(
+    {
+        "Champions": ((5, 5), (4, 5)),
+        "Loyal Customers": ((3, 4), (4, 5)),
+        "Potential Loyalists": ((4, 5), (2, 3)),
+        "New Customers": ((5, 5), (1, 1)),
+        "Promising": ((4, 4), (1, 1)),
+        "Need Attention": ((3, 3), (3, 3)),
+        "About To Sleep": ((3, 3), (1, 2)),
+        "At Risk": ((1, 2), (3, 4)),
+        "Can't Lose Them": ((1, 2), (5, 5)),
+        "Lost": ((1, 1), (1, 1)),
+        "Hibernating": ((1, 2), (1, 2)),
+    }
+)
+OTHER = "Other"  # customers whom a caller's own segments leave without a name
+_MOST_BINS = 100
+_MEASURES = {"r": "days_since_last_purchase", "f": "frequency", "m": "monetary"}  # what each score is of
+
+
+def rfm(
+    tx: Transactions,
+    bins: int = 5,
+    *,
+    segments: Mapping[str, tuple[Span, Span]] | None = None,
+    by: Any = None,
+    cohort: str | None = None,
+) -> RFM | Grouped[RFM]:
+    """Score customers by how recently, how often and for how much they bought, and name segments of them.
+
+    Each score is 1 + ⌊bins · (customers strictly worse) ÷ n⌋: the worst get 1, the best at most `bins`, and
+    equal values always share a score. That can leave scores unused: where half of all customers bought once,
+    nobody's f is 2 of 5.
+
+    Args:
+        tx: The transactions.
+        bins: Number of scores, 2 to 100.
+        segments: Your own: name → ((lowest r, highest r), (lowest f, highest f)), scores from 1 to `bins`;
+            the first that fits counts, and whoever fits none is "Other". None: `SEGMENTS`, where a score of
+            other than 5 bins stands for the fifth that its middle lies in.
+        by: A column of the transactions, taken at the customer's first purchase: a summary per group (null is
+            one), with scores among all customers.
+        cohort: Group by the "day", "week", "month", "quarter" or "year" of the first purchase instead.
+
+    Returns:
+        The scores and segments, or one summary per group.
+
+    Raises:
+        InvalidArgument: `bins` or `segments` is not allowed.
+
+    Ties and nulls: amounts that differ by rounding only (1e-12) are equal. Nothing can be missing: every
+    customer has a purchase in the window. Spend is net of returns, so it may be zero or negative.
+
+    Source: Hughes (1994), Strategic Database Marketing: quintile scores; here equal values stay together. The
+    segments are those of `SEGMENTS`.
+
+    Examples:
+        >>> import pandas as pd, loyalty as ly
+        >>> frame = pd.DataFrame({"customer_id": ["a", "b", "b"], "amount": [10.0, 20.0, 30.0],
+        ...                       "date": pd.to_datetime(["2024-01-01", "2024-01-01", "2024-02-01"])})
+        >>> result = ly.rfm(ly.transactions(frame), bins=2)
+        >>> result.customers[["customer_id", "days_since_last_purchase", "rfm_score", "segment"]]
+          customer_id  days_since_last_purchase rfm_score          segment
+        0           b                         0       222  Loyal Customers
+        1           a                        31       111      Hibernating
+    """
+    checks.count("bins", bins, low=2, high=_MOST_BINS)
+    names = _default_names(bins) if segments is None else _own_names(bins, segments)
+    listed = [*(segments or SEGMENTS), *([OTHER] if OTHER in names.values() else [])]
+    cuts = {score: _cuts(tx, measure, bins) for score, measure in _MEASURES.items()}
+    sums = [nw.len().alias("customers"), *(nw.col(measure).sum() for measure in _MEASURES.values())]
+    return measure_parts(
+        tx,
+        _scored(tx, cuts),
+        sums,
+        lambda part, rows: _result(part, rows, _Scheme(bins, names, tuple(dict.fromkeys(listed)), cuts)),
+        keys=["r", "f"],
+        by=by,
+        cohort=cohort,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scheme:
+    """How customers are scored and named.
+
+    Attributes:
+        bins: Number of scores.
+        names: (r, f) → segment, for every pair of scores.
+        listed: The segments in order.
+        cuts: Score → the values from which on each score above 1 is given; see `RFM`.
+    """
+
+    bins: int
+    names: Mapping[tuple[int, int], str]
+    listed: tuple[str, ...]
+    cuts: Mapping[str, tuple[float, ...]]
+
+
+def _default_names(bins: int) -> dict[tuple[int, int], str]:
+    """Return the usual segment of each pair of scores; of `bins` scores each stands for a fifth."""
+    fifths = {score: 1 + 5 * (2 * score - 1) // (2 * bins) for score in range(1, bins + 1)}
+    return {(r, f): _first_fit(SEGMENTS, fifths[r], fifths[f]) for r in fifths for f in fifths}
+
+
+def _own_names(bins: int, segments: Mapping[str, tuple[Span, Span]]) -> dict[tuple[int, int], str]:
+    """Return the caller's segment of each pair of scores, after a look at the caller's table."""
+    example = '{"Best": ((4, 5), (4, 5)), "Rest": ((1, 5), (1, 5))}'
+    if not isinstance(segments, Mapping) or not segments:
+        raise InvalidArgument(
+            f"segments={segments!r}: give name → ((lowest r, highest r), (same of f)), as {example}."
+        )
+    for name, spans in segments.items():
+        if not isinstance(name, str) or not _are_spans(spans, bins):
+            raise InvalidArgument(
+                f"segments: {name!r}: {spans!r} is no name with two spans of scores from 1 to {bins}, one of "
+                f"r and one of f: write them as in {example}."
+            )
+    scores = range(1, bins + 1)
+    return {(r, f): _first_fit(segments, r, f) for r in scores for f in scores}
+
+
+def _are_spans(spans: Any, bins: int) -> bool:
+    """Return whether these are two pairs of scores, each in order."""
+    try:
+        (low_r, high_r), (low_f, high_f) = spans
+    except (TypeError, ValueError):
+        return False
+    ends = (low_r, high_r, low_f, high_f)
+    whole = all(isinstance(end, Integral) and not isinstance(end, bool) for end in ends)
+    return whole and 1 <= low_r <= high_r <= bins and 1 <= low_f <= high_f <= bins
+
+
+def _first_fit(segments: Mapping[str, tuple[Span, Span]], r: int, f: int) -> str:
+    """Return the first segment that holds a pair of scores."""
+    fits = (
+        name for name, (of_r, of_f) in segments.items() if of_r[0] <= r <= of_r[1] and of_f[0] <= f <= of_f[1]
+    )
+    return next(fits, OTHER)
+
+
+def _measured(tx: Transactions) -> Frame:
+    """Return what customers are scored on: `customer` and the columns of `_MEASURES`."""
+    return tx.customers.select(
+        "customer",
+        days_since_last_purchase=tx.window.last - nw.col("last_day"),
+        frequency=nw.col("purchases"),
+        monetary=nw.col("spend").cast(nw.Float64),
+    )
+
+
+def _cuts(tx: Transactions, measure: str, bins: int) -> tuple[float, ...]:
+    """Return the value at which each score of 2 to `bins` begins; NaN where nobody gets so much."""
+    counted = tx.collect(_measured(tx).group_by(measure).agg(n=nw.len()))
+    sign = -1.0 if measure == _MEASURES["r"] else 1.0  # few days are good days
+    who = Standings.of(sign * counted[measure].to_numpy(), counted["n"])
+    worse = who.n - who.reached
+    scores = 1 + bins * worse // who.n
+    # `scores` fall along the values; the last place that still has a score bears the value it begins at.
+    reached = np.searchsorted(-scores, -np.arange(2, bins + 1), side="right")
+    return tuple(float(sign * who.values[place - 1]) if place else math.nan for place in reached)
+
+
+def _scored(tx: Transactions, cuts: Mapping[str, tuple[float, ...]]) -> Frame:
+    """Return the measures of customers with their scores `r`, `f`, `m`.
+
+    A score is one more than the number of cuts that are reached: comparisons with a few numbers, no window
+    and no join.
+    """
+    return _measured(tx).with_columns(
+        **{
+            score: sum(
+                (
+                    _reached(nw.col(measure), cut, fewer=score == "r")
+                    for cut in cuts[score]
+                    if not math.isnan(cut)
+                ),
+                start=nw.lit(1),
+            ).cast(nw.Int64)
+            for score, measure in _MEASURES.items()
+        }
+    )
+
+
+def _reached(measure: nw.Expr, cut: float, *, fewer: bool) -> nw.Expr:
+    """Return 1 where a measure is as good as the cut, else 0."""
+    good = measure <= cut if fewer else measure >= cut
+    return nw.when(good).then(nw.lit(1)).otherwise(nw.lit(0))
+
+
+def _result(part: Part, rows: pa.Table, scheme: _Scheme) -> RFM:
+    """Return the result for a part's customers, from the sums of each pair of scores."""
+    kind = part.tx.engine.kind
+    cells = {(row["r"], row["f"]): row for row in rows.to_pylist()}
+    return RFM(
+        kind=kind,
+        bins=scheme.bins,
+        n=sum(row["customers"] for row in cells.values()),
+        segments=_segments(cells, scheme, kind),
+        grid=_grid(cells, scheme, kind),
+        cuts=MappingProxyType({_MEASURES[score]: cuts for score, cuts in scheme.cuts.items()}),
+        part=part,
+    )
+
+
+def _segments(cells: Mapping[tuple[int, int], Mapping[str, Any]], scheme: _Scheme, kind: str) -> Table:
+    """Return the table with a row per segment."""
+    import pyarrow as pa
+
+    days, purchases, spend = _MEASURES.values()
+    sums = {name: np.zeros(len(scheme.listed)) for name in ("customers", *_MEASURES.values())}
+    for pair, row in cells.items():
+        for name, column in sums.items():
+            column[scheme.listed.index(scheme.names[pair])] += float(row[name])
+    people, revenue = sums["customers"], sums[spend]
+    defined = bool(revenue.sum() > 0.0)
+    data = pa.table(
+        {
+            "segment": pa.array(scheme.listed, pa.string()),
+            "customers": people.astype(np.int64),
+            "share": people / people.sum(),
+            "revenue": revenue,
+            "revenue_share": revenue / revenue.sum() if defined else np.full(len(people), math.nan),
+            "mean_days_since_last_purchase": _means(sums[days], people),
+            "mean_frequency": _means(sums[purchases], people),
+            "mean_spend": _means(revenue, people),
+        }
+    )
+    return Table(
+        name="RFM segments",
+        data=data,
+        kind=kind,
+        sentence=_sentence(data.to_pylist(), defined=defined),
+        definition="Customers by the segment that their scores of recency and frequency lie in, with revenue "
+        "net of returns and means over the segment's customers.",
+        units={
+            "share": "share",
+            "revenue": "money",
+            "revenue_share": "share",
+            "mean_days_since_last_purchase": "days",
+            "mean_spend": "money",
+        },
+        note="" if defined else "revenue sums to zero or less: there are no shares of it",
+    )
+
+
+def _means(sums: NDArray[np.float64], people: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return means; NaN for nobody."""
+    means: NDArray[np.float64] = np.divide(sums, people, out=np.full(len(sums), math.nan), where=people > 0.0)
+    return means
+
+
+def _sentence(rows: list[dict[str, Any]], *, defined: bool) -> str:
+    """Return the largest segments by customers and by revenue, in words."""
+    most, richest = (max(rows, key=lambda row: row[name]) for name in ("customers", "revenue"))
+    largest = f"the largest is {most['segment']} ({wording.quantity(most['share'], 'share')} of customers)"
+    filled = sum(1 for row in rows if row["customers"])
+    head = (
+        f"{sum(row['customers'] for row in rows):,} customers in {filled} of {len(rows)} segments: {largest}"
+    )
+    if not defined:
+        return f"{head}."
+    share, part = (
+        wording.quantity(richest["share"], "share"),
+        wording.quantity(richest["revenue_share"], "share"),
+    )
+    return f"{head}, the most revenue comes from {richest['segment']} ({share} of customers bring {part})."
+
+
+def _grid(cells: Mapping[tuple[int, int], Mapping[str, Any]], scheme: _Scheme, kind: str) -> Table:
+    """Return the table with a row per pair of scores, best r first, then best f."""
+    import pyarrow as pa
+
+    pairs = sorted(scheme.names, reverse=True)
+    counts = [cells[pair]["customers"] if pair in cells else 0 for pair in pairs]
+    data = {
+        "r": pa.array([r for r, _ in pairs], pa.int64()),
+        "f": pa.array([f for _, f in pairs], pa.int64()),
+        "segment": pa.array([scheme.names[pair] for pair in pairs], pa.string()),
+        "customers": pa.array(counts, pa.int64()),
+    }
+    return Table(
+        name="RFM grid",
+        data=pa.table(data),
+        kind=kind,
+        sentence=f"{sum(counts):,} customers in {sum(map(bool, counts))} of {len(pairs)} cells.",
+        definition=f"Customers by their scores of recency (r) and frequency (f), 1 to {scheme.bins}, and the "
+        "segment of each cell.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RFM:
+    """Customers scored by recency, frequency and money, and the segments they fall into.
+
+    Attributes:
+        kind: The kind of frame that summaries come back as.
+        bins: Number of scores: the best is `bins`, the worst 1.
+        n: Number of customers.
+        segments: A row per segment: `segment`, `customers`, `share`, `revenue`, `revenue_share`,
+            `mean_days_since_last_purchase`, `mean_frequency` (purchases), `mean_spend`; NaN for nobody.
+        grid: A row per pair of scores: `r`, `f`, `segment`, `customers`.
+        cuts: Measure → the values at which scores 2 to `bins` begin (of days: the most that still get it);
+            NaN where ties leave nobody a score that high.
+        part: Who was scored, for `customers`.
+    """
+
+    kind: str
+    bins: int
+    n: int
+    segments: Table
+    grid: Table = field(repr=False)
+    cuts: Mapping[str, tuple[float, ...]]
+    part: Part = field(repr=False)
+
+    @property
+    def data(self) -> pa.Table:
+        """The segments as a PyArrow table."""
+        return self.segments.data
+
+    @property
+    def customers(self) -> Any:
+        """A row per customer, best scores first, as the source's own kind of frame; computed when read.
+
+        Columns: the customer column; `days_since_last_purchase` (on `observed_until`); `frequency`
+        (purchases); `monetary` (spend); scores `r`, `f`, `m`; `rfm_score` (as "545"; with 10 bins or more as
+        "10-4-9"); `segment`.
+
+        Raises:
+            ClosedError: The transactions were closed.
+        """
+        tx = self.part.tx
+        scored = self.part.of(
+            _scored(tx, {score: self.cuts[measure] for score, measure in _MEASURES.items()})
+        )
+        named = tx.engine.attach(self.grid.data.select(["r", "f", "segment"]))
+        text = nw.concat_str(
+            [nw.col(score).cast(nw.String) for score in _MEASURES], separator="" if self.bins < 10 else "-"
+        )
+        frame = scored.join(named, on=["r", "f"], how="inner").with_columns(rfm_score=text)
+        frame = frame.select("customer", *_MEASURES.values(), *_MEASURES, "rfm_score", "segment")
+        order = {"r": True, "f": True, "m": True, "monetary": True, "customer": False}
+        return tx.hand_back(frame.sort(*order, descending=list(order.values())))
+
+    def __str__(self) -> str:
+        return str(self.segments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return segments, grid and cuts as JSON-ready values; what is undefined becomes None."""
+        return {
+            "bins": self.bins,
+            "customers": self.n,
+            "cuts": wording.jsonable(dict(self.cuts)),
+            "segments": self.segments.to_dict()["rows"],
+            "grid": self.grid.to_dict()["rows"],
+            "note": self.segments.note,
+        }
+
+    def to_native(self) -> Any:
+        """Return the segments as a frame of the caller's kind."""
+        return self.segments.to_native()
+
+    def _repr_html_(self) -> str:
+        return self.segments._repr_html_()
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the grid of scores with its segments; returns the matplotlib Axes."""
+        from loyalty import plots
+
+        return plots.rfm(self, ax=ax)

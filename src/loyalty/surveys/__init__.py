@@ -1,0 +1,1 @@
+"""Numbers from what customers say, beside what they do."""

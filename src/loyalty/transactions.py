@@ -1,0 +1,479 @@
+"""The door: any table of transactions becomes `Transactions`, checked, counted and kept in an engine."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import narwhals.stable.v2 as nw
+
+from loyalty import checks, engines, ledger, periods, wording
+from loyalty.errors import EmptyData, InvalidArgument, InvalidRows
+from loyalty.tables import Table
+
+if TYPE_CHECKING:
+    from loyalty.periods import PeriodName
+
+__all__ = ["Transactions", "transactions"]
+
+Frame = nw.LazyFrame[Any]
+
+_REQUIRED = ("customer", "date", "amount")
+_WAYS_OUT = {
+    "date": "mend them (ISO text is YYYY-MM-DD; for another spelling name its format, for example "
+    'pandas.to_datetime(..., format="%d/%m/%Y"))',
+    "amount": "mend them",
+    "cost": "mend them or leave cost= out",
+    "discount": "mend them or leave discount= out",
+}
+
+
+def transactions(
+    data: Any,
+    *,
+    customer: Any = "customer_id",
+    date: Any = "date",
+    amount: Any = "amount",
+    order: Any = None,
+    product: Any = None,
+    discount: Any = None,
+    cost: Any = None,
+    observed_from: Any = None,
+    observed_until: Any = None,
+    occasion: str = "day",
+    returns: str = "net",
+    invalid: str = "raise",
+    timezone: str | None = None,
+    memory_limit: str | None = None,
+    temp_directory: str | None = None,
+) -> Transactions:
+    """Open a table of transactions: check every row, apply the row rules, keep purchases and customers.
+
+    Args:
+        data: pandas, Polars (eager or lazy) or PyArrow table, DuckDB relation, any object with the Arrow stream
+            interface, or a path, glob or list of paths to Parquet or CSV files. It is never changed. In CSV files
+            every column is read as text: ids keep leading zeros, dates must be ISO, amounts plain numbers.
+        customer: Column of customer ids, of any type; null (and blank text) is a guest and is left out, counted.
+        date: Column of dates, timestamps or ISO text.
+        amount: Column of sums of money paid, a negative one being a return.
+        order: Column of order ids, if there is one.
+        product: Column of product types, for the upsell ratio.
+        discount: Column of discounts granted, as positive sums of money; null means none.
+        cost: Column of the cost of what was sold, for profit.
+        observed_from: First day that is measured; the first date in the data if None. Earlier rows are not measured
+            but set their customers' first purchase.
+        observed_until: Last day that is measured; the last date in the data if None. Later rows are left out.
+        occasion: "day": all rows of a customer and day are one purchase; "order": all rows of a customer and order
+            (rows without an order count per day).
+        returns: "net": a return reduces the purchase of its order, else the customer's latest purchase on or
+            before its date; "drop": left out, counted; "error": refuse them.
+        invalid: "raise" or "exclude" rows whose date, amount or cost is null, unparseable or not finite.
+        timezone: Zone whose midnight ends a day, such as "Europe/Paris"; needed where times bear a zone.
+        memory_limit: Most memory that the embedded engine takes before it spills to disk, such as "4GB".
+        temp_directory: Where it spills; a folder of its own under the system's temporary folder if None.
+
+    Returns:
+        The transactions, to hand to every metric, segment and model.
+
+    Raises:
+        ColumnError: A column is missing, named twice or of a type that cannot serve.
+        InvalidRows: Rows hold unusable values and `invalid` is "raise", or returns and `returns` is "error".
+        EmptyData: No purchase is left to measure.
+        InvalidArgument: Another argument is not allowed.
+        UnsupportedSource: `data` is of no kind that can be read.
+
+    Ties and nulls: nothing depends on the order of rows. Every row is used or counted in `.exclusions`.
+
+    Examples:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"customer_id": [1, 1, 2, None], "amount": [20.0, 5.0, 8.0, 3.0],
+        ...                       "date": pd.to_datetime(["2024-01-05", "2024-02-01", "2024-01-09", "2024-01-10"])})
+        >>> with transactions(frame) as tx:
+        ...     print(tx)
+        3 of 4 rows used: 3 purchases by 2 customers, 2024-01-05 to 2024-02-01; left out: 1 no_customer.
+    """
+    checks.choice("occasion", occasion, ("day", "order"))
+    checks.choice("returns", returns, ("net", "drop", "error"))
+    checks.choice("invalid", invalid, ("raise", "exclude"))
+    if occasion == "order" and order is None:
+        raise InvalidArgument('occasion="order" needs to know which rows make an order: pass order=<column>.')
+    first = None if observed_from is None else periods.day_number(observed_from, "observed_from")
+    last = None if observed_until is None else periods.day_number(observed_until, "observed_until")
+    if first is not None and last is not None and first > last:
+        raise InvalidArgument(f"observed_from={observed_from!r} comes after observed_until={observed_until!r}.")
+    engine = engines.connect(data, memory_limit=memory_limit, temp_directory=temp_directory)
+    try:
+        named = {"customer": customer, "date": date, "amount": amount, "order": order, "product": product}
+        columns = _named_columns({**named, "discount": discount, "cost": cost}, engine.labels)
+        spec = engines.RowSpec(columns=columns, timezone=timezone)
+        return _open(engine, spec, (first, last), occasion=occasion, returns=returns, invalid=invalid)
+    except BaseException:
+        engine.close()
+        raise
+
+
+def _named_columns(named: Mapping[str, Any], labels: Any) -> dict[str, Any]:
+    """Return role → column label, each checked against the source's labels."""
+    if not list(labels):
+        raise EmptyData("the table has no columns.")
+    wanted = {role: label for role, label in named.items() if label is not None or role in _REQUIRED}
+    return {role: checks.column(role, label, labels) for role, label in wanted.items()}
+
+
+def _open(
+    engine: engines.Engine,
+    spec: engines.RowSpec,
+    ends: tuple[int | None, int | None],
+    *,
+    occasion: str,
+    returns: str,
+    invalid: str,
+) -> Transactions:
+    """Count the rows of each kind, refuse what cannot be measured, and keep purchases and customers."""
+    roles = frozenset(spec.columns)
+    kept = engine.persist(engine.rows(spec), "rows")
+    census = ledger.Census(engine.collect(ledger.Census.query(engine.table(kept), roles, *ends)))
+    _refuse_invalid(engine, spec, census, invalid)
+    if returns == "error" and census.rows(ledger.RETURN):
+        raise InvalidRows(
+            f'{census.rows(ledger.RETURN):,} rows have a negative amount and returns="error": use "net" or "drop".',
+            column=str(spec.columns["amount"]),
+            count=census.rows(ledger.RETURN),
+        )
+    rules = ledger.Rules(
+        roles=roles,
+        occasion=occasion,
+        returns=returns,
+        window=_window(census, ends),
+        data_from=(census.days() or (0, 0))[0],
+        history=census.sales_before() > 0,
+    )
+    exclusions = census.exclusions(returns)
+    _keep_purchases(engine, rules, kept, census, exclusions)
+    if not {"product"} & roles:
+        engine.drop(kept)
+    tx = Transactions(engine, spec, rules, kept, census.rows(), exclusions)
+    if not tx.n_customers:  # every order of the window was begun before it
+        raise EmptyData(
+            f"no purchase begins in the observed window {tx.observed_from} to {tx.observed_until}: widen it."
+        )
+    return tx
+
+
+def _refuse_invalid(engine: engines.Engine, spec: engines.RowSpec, census: ledger.Census, invalid: str) -> None:
+    """Raise where rows cannot be used and the caller did not ask to leave them out."""
+    if not census.rows():
+        raise EmptyData("the table has no rows.")
+    for role, kind in ledger.INVALID.items():
+        count = census.rows(kind)
+        if count and invalid == "raise":
+            label = spec.columns[role]
+            examples = engine.offenders(spec, role)
+            raise InvalidRows(
+                f"{count:,} of {census.rows():,} rows have no usable {role} in column {label!r} "
+                f"(null, unparseable, not finite or out of range; first: {', '.join(examples)}): {_WAYS_OUT[role]}, "
+                'or pass invalid="exclude" to leave them out and count them.',
+                column=str(label),
+                count=count,
+                examples=examples,
+            )
+    if not census.rows(ledger.SALE, ledger.RETURN):
+        raise EmptyData(f"no row can be used: {_listed(census.exclusions('net'))}.")
+
+
+def _window(census: ledger.Census, ends: tuple[int | None, int | None]) -> periods.Window:
+    """Return the observed window: the ends given, else the first and last date in the data."""
+    days = census.days()
+    if days is None or not census.sales_inside():
+        wanted = [periods.to_date(end).isoformat() if end is not None else "…" for end in ends]
+        if census.rows(ledger.SALE):
+            raise EmptyData(f"no purchase lies in the observed window {wanted[0]} to {wanted[1]}: widen it.")
+        raise EmptyData(
+            "there is no purchase: every amount is negative. If sales are booked as negative sums, flip their sign."
+        )
+    first, last = ends
+    return periods.Window(days[0] if first is None else first, days[1] if last is None else last)
+
+
+def _keep_purchases(
+    engine: engines.Engine,
+    rules: ledger.Rules,
+    kept: str,
+    census: ledger.Census,
+    exclusions: dict[str, tuple[int, float]],
+) -> None:
+    """Keep the tables `purchases` and `customers`, completing the exclusions with what booking returns shows."""
+    if rules.returns == "net" and census.returns_to_book():
+        before = engine.persist(ledger.purchases(engine.table(kept), rules), "sales")
+        booked = engine.persist(ledger.book_returns(engine.table(kept), engine.table(before), rules), "booked")
+        engine.once("purchases", lambda: ledger.net_of_returns(engine.table(before), engine.table(booked), rules))
+        for line in engine.collect(ledger.booked_outside(engine.table(booked), rules)).to_pylist():
+            reason = (ledger.WITHOUT_PURCHASE, ledger.OF_EARLIER_PURCHASE)[line["reason"]]
+            exclusions[reason] = (int(line["rows"]), float(line["amount"]))
+        engine.drop(booked)
+    else:
+        before = "purchases"
+        engine.once(before, lambda: ledger.purchases(engine.table(kept), rules))
+    if rules.occasion == "order" and rules.history:
+        _count_straddling(engine, rules, before, census, exclusions)
+    if before != "purchases":
+        engine.drop(before)
+    engine.once("customers", lambda: ledger.customers(engine.table("purchases"), rules))
+
+
+def _count_straddling(
+    engine: engines.Engine,
+    rules: ledger.Rules,
+    sales: str,
+    census: ledger.Census,
+    exclusions: dict[str, tuple[int, float]],
+) -> None:
+    """Count later rows of orders begun before the window as before it: an order is one purchase on its first day."""
+    early = engine.table(sales).filter(nw.col("day") < rules.window.first)
+    whole = engine.collect(early.select(nw.col("rows").sum(), nw.col("spend").sum())).to_pylist()[0]
+    counted = census.sales_before_amount()
+    rows, amount = exclusions[ledger.BEFORE]
+    exclusions[ledger.BEFORE] = (
+        rows + int(whole["rows"]) - census.sales_before(),
+        amount + float(whole["spend"]) - counted,
+    )
+
+
+def _listed(exclusions: Mapping[str, tuple[int, float]]) -> str:
+    return ", ".join(f"{rows:,} {reason}" for reason, (rows, _) in exclusions.items()) or "nothing"
+
+
+class Transactions:
+    """A table of transactions, checked and kept: what every metric, segment and model takes.
+
+    Made by `transactions`. It owns an engine with two tables, `purchases` and `customers`, computed once and shared
+    by everything downstream. It may be used from many threads at once, and as a context manager.
+
+    Attributes:
+        rows_in: Rows in the caller's table.
+        rows_used: Rows that a purchase of the observed window was made of, or that reduced one.
+        rules: The caller's decisions about rows.
+        engine: Where the tables live; for authors of metrics.
+    """
+
+    def __init__(
+        self,
+        engine: engines.Engine,
+        spec: engines.RowSpec,
+        rules: ledger.Rules,
+        rows: str,
+        rows_in: int,
+        exclusions: Mapping[str, tuple[int, float]],
+    ) -> None:
+        self.engine = engine
+        self.rules = rules
+        self.rows_in = rows_in
+        self.rows_used = rows_in - sum(count for count, _ in exclusions.values())
+        self._spec = spec
+        self._rows = rows
+        self._exclusions = dict(exclusions)
+        totals = self.collect(self.customers.select(n=nw.len(), bought=nw.col("purchases").sum())).to_pylist()[0]
+        self.n_customers, self.n_purchases = int(totals["n"]), int(totals["bought"])
+
+    @property
+    def window(self) -> periods.Window:
+        """The observed window in civil day numbers."""
+        return self.rules.window
+
+    @property
+    def observed_from(self) -> dt.date:
+        """First day of the observed window."""
+        return periods.to_date(self.window.first)
+
+    @property
+    def observed_until(self) -> dt.date:
+        """Last day of the observed window."""
+        return periods.to_date(self.window.last)
+
+    @property
+    def customer(self) -> Any:
+        """The caller's name of the customer column."""
+        return self._spec.columns["customer"]
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles that have a column: "customer", "date", "amount" and those named besides."""
+        return self.rules.roles
+
+    @property
+    def snapshot(self) -> bool:
+        """Whether `by=` reads a snapshot too; purchases and customers always are one.
+
+        True for frames in memory; False for lazy frames, relations and files, whose further columns are read again
+        when `by=` asks for them (files that changed meanwhile are refused).
+        """
+        return self.engine.snapshot
+
+    @property
+    def exclusions(self) -> Table:
+        """The rows left out: columns `reason`, `rows`, `amount`; empty where every row was used."""
+        import pyarrow as pa
+
+        reasons = list(self._exclusions)
+        data = pa.table(
+            {
+                "reason": pa.array(reasons, pa.string()),
+                "rows": pa.array([self._exclusions[reason][0] for reason in reasons], pa.int64()),
+                "amount": pa.array([self._exclusions[reason][1] for reason in reasons], pa.float64()),
+            }
+        )
+        return Table(
+            name="exclusions",
+            data=data,
+            kind=self.engine.kind,
+            sentence=f"{self.rows_in - self.rows_used:,} of {self.rows_in:,} rows left out: "
+            f"{_listed(self._exclusions)}.",
+            definition="Rows of the table that are in no purchase of the observed window, by reason.",
+            units={"amount": "money"},
+        )
+
+    @property
+    def purchases(self) -> Frame:
+        """The purchases of the observed window, as a lazy Narwhals frame on the calling thread.
+
+        Columns: `customer`, `day` (days since 1970-01-01), `spend` (net of returns), `rows`, `order` where that is
+        the occasion, and `cost`, `discount` where named. Ids that no engine can hold (categories, mixed objects)
+        are codes here; `hand_back` turns them into themselves.
+        """
+        everything = self.engine.table("purchases")
+        inside = everything.filter(nw.col("day") >= self.window.first) if self.rules.history else everything
+        return inside.drop("loose_day") if self.rules.occasion == "order" else inside
+
+    @property
+    def customers(self) -> Frame:
+        """The customers who bought in the window, as a lazy Narwhals frame on the calling thread.
+
+        Columns: `customer`, `first_day` (history included), `first_inside` (first purchase day of the window),
+        `last_day`, `purchases`, `spend`, `first_spend`, `acquired_before` (0 or 1), and `cost`, `discount`
+        where named. Ids as in `purchases`.
+        """
+        return self.engine.table("customers")
+
+    def first_days(self) -> Frame:
+        """Return every customer's first purchase day (`customer`, `first_day`), those of the history included."""
+        if not self.rules.history:
+            return self.customers.select("customer", "first_day")
+        return self.engine.once("first_days", lambda: ledger.first_days(self.engine.table("purchases")))
+
+    def data_window(self) -> periods.Window:
+        """Return the window in which first purchases are known: from the first date in the data."""
+        return periods.Window(min(self.rules.data_from, self.window.first), self.window.last)
+
+    def with_period(self, frame: Frame, period: PeriodName, day: str = "day", into: str = "period") -> Frame:
+        """Return a frame widened by the calendar period of a column of days of the data."""
+        return ledger.with_period(frame, self.engine.attach(ledger.calendar(self.rules, period)), day, into)
+
+    def activity(self, period: PeriodName) -> Frame:
+        """Return customers by period with what they spent and when they came next; see `ledger.activity`."""
+        checks.choice("period", period, periods.PERIODS)
+
+        def build() -> Frame:
+            days = self.engine.attach(ledger.calendar(self.rules, period))
+            return ledger.activity(self.engine.table("purchases"), self.customers, days, self.rules)
+
+        return self.engine.once(f"activity_{period}", build)
+
+    def kept(self, name: str, build: Any) -> Frame:
+        """Return a table kept under a name, built by `build()` on the first call."""
+        return self.engine.once(name, build)
+
+    def purchase_rows(self) -> Frame:
+        """Return `purchases` with every column of the occasion's key, for joining rows back to them."""
+        everything = self.engine.table("purchases")
+        return everything.filter(nw.col("day") >= self.window.first) if self.rules.history else everything
+
+    def rows_with(self, column: Any, role: str) -> Frame:
+        """Return the canonical sale rows of the window with a further column of numbers as `value`.
+
+        Raises:
+            ColumnError: The column is missing.
+        """
+        label = checks.column(role, column, self.engine.labels)
+        rows = ledger.usable(self.engine.rows(self._spec, value=label), self.rules)
+        rows = rows.filter(nw.col("amount") >= 0, nw.col("day") >= self.window.first)
+        return rows.with_columns(nw.col("value").cast(nw.Float64))
+
+    def sale_rows(self) -> Frame:
+        """Return the canonical rows of sales in the window (only kept where `product=` is named)."""
+        rows = ledger.usable(self.engine.table(self._rows), self.rules)
+        return rows.filter(nw.col("amount") >= 0, nw.col("day") >= self.window.first)
+
+    def first_values(self, by: Any) -> Frame:
+        """Return each customer's value of a column at the first purchase: columns `customer`, `group`.
+
+        Of several rows on the first day the earliest time counts, then the largest amount, then the smallest value.
+        Null is a value of its own; customers acquired before the window keep the value of their first purchase.
+        """
+        label = checks.column("by", by, self.engine.labels)
+
+        def build() -> Frame:
+            rows = ledger.usable(self.engine.rows(self._spec, value=label), self.rules)
+            people = self.customers.select("customer", "first_day")
+            debut = rows.filter(nw.col("amount") >= 0).join(
+                people, left_on=["customer", "day"], right_on=["customer", "first_day"], how="inner"
+            )
+            debut = debut.with_columns(worst=-nw.col("amount"))
+            debut = debut.unique("customer", keep="first", order_by=["time", "worst", "value"])
+            return debut.select("customer", group=nw.col("value"))
+
+        place = list(self.engine.labels).index(label)
+        return self.kept(f"first_value_{place}", build)
+
+    def collect(self, frame: Frame) -> Any:
+        """Run a query and return its rows as a PyArrow table."""
+        return self.engine.collect(frame)
+
+    def hand_back(self, frame: Frame, days: tuple[str, ...] = ()) -> Any:
+        """Return a per-customer frame in the source's kind, ids and their column name as they came in."""
+        return self.engine.hand_back(frame, customer=self.customer, days=days)
+
+    def close(self) -> None:
+        """Free the engine; results already collected stay valid."""
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __str__(self) -> str:
+        left_out = f"; left out: {_listed(self._exclusions)}" if self._exclusions else ""
+        return (
+            f"{self.rows_used:,} of {self.rows_in:,} rows used: {self.n_purchases:,} purchases by {self.n_customers:,} "
+            f"customers, {self.observed_from} to {self.observed_until}{left_out}."
+        )
+
+    def __repr__(self) -> str:
+        return f"<Transactions: {self}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was read and what was left out, as JSON-ready values."""
+        return {
+            "rows_in": self.rows_in,
+            "rows_used": self.rows_used,
+            "purchases": self.n_purchases,
+            "customers": self.n_customers,
+            "observed_from": wording.jsonable(self.observed_from),
+            "observed_until": wording.jsonable(self.observed_until),
+            "exclusions": {reason: {"rows": rows, "amount": wording.jsonable(amount)}
+                           for reason, (rows, amount) in self._exclusions.items()},
+        }  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (key.replace("_", " "), wording.plain(value))
+            for key, value in self.to_dict().items()
+            if key != "exclusions"
+        ]
+        rows += [(f"left out: {reason}", f"{count:,} rows") for reason, (count, _) in self._exclusions.items()]
+        return wording.html_table(("transactions", ""), rows)
