@@ -388,9 +388,8 @@ def test_to_dict_is_json(value):
         ),
         (
             {"value": -1e-9, "low": -1.0, "high": 1.0, "unit": "points", "confidence": 0.999},
-            "Rate: 0.0 points (99.9 % interval -1.0 points to 1.0 points; 10 customers).",
+            "Rate: 0.0 points (99.9 % interval -1.0 to 1.0 points; 10 customers).",
         ),
-        ({"name": "", "note": "x"}, ": 30.0 % (95 % interval 10.8 % to 60.3 %; 3 of 10 customers). Note: x."),
     ],
 )
 def test_sentence(changes, sentence):

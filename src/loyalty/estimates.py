@@ -37,7 +37,7 @@ RATIO_METHODS = ("delta", "bootstrap")
 _ROUNDING = 1e-12  # a residual sum of squares this small beside its parts is rounding, not spread
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Estimate:
     """A number with its interval, what it was counted from, and its definition.
 
@@ -75,6 +75,9 @@ class Estimate:
 
     def __float__(self) -> float:
         return self.value
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return wording.estimate_sentence(self)

@@ -16,6 +16,8 @@ from loyalty.errors import InvalidArgument
 from loyalty.tables import Grouped
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from loyalty.transactions import Transactions
 
 __all__ = ["MOST_GROUPS", "Grouping", "grouping", "measure"]
@@ -78,6 +80,7 @@ def measure(
     keys: Sequence[str] = (),
     by: Any = None,
     cohort: str | None = None,
+    everybody: bool = False,
 ) -> Result | Grouped[Result]:
     """Aggregate a frame, over everything or by group, and build a result from the rows of each.
 
@@ -89,22 +92,26 @@ def measure(
         keys: Columns that a row of the result stands for, such as the period.
         by: As in `grouping`.
         cohort: As in `grouping`.
+        everybody: Whether the frame holds every customer, so that no group can be absent from it; saves a query.
 
     Returns:
-        The result, or a `Grouped` of results where `by` or `cohort` is given.
+        The result, or a `Grouped` of results where `by` or `cohort` is given: one for every group of customers, made
+        from what aggregates over nobody give (with `keys`: from no row) where none of the group is in the frame.
+
+    Raises:
+        InvalidArgument: There are more groups than a table can show.
     """
     groups = grouping(tx, by, cohort)
     if groups is None:
         return build(_rows(tx, frame, aggregates, keys))
-    rows = _rows(tx, groups.add(frame), aggregates, ["group", *keys])
+    grouped = groups.add(frame)
     found: dict[Any, list[Row]] = {}
-    for row in rows:
+    for row in _rows(tx, grouped, aggregates, ["group", *keys]):
         found.setdefault(row.pop("group"), []).append(row)
-    if len(found) > MOST_GROUPS:
-        raise InvalidArgument(
-            f"by={by!r} makes {len(found):,} groups, more than the {MOST_GROUPS:,} that a table can show: "
-            "choose a column with fewer values."
-        )
+    if not everybody:
+        for row in _rows(tx, groups.members, [], ["group"]):
+            if row["group"] not in found:
+                found[row["group"]] = [] if keys else _rows(tx, grouped.head(0), aggregates, [])
     ordered = sorted(found, key=lambda group: (group is None, *_sortable(group)))
     results = {groups.label(group): build(found[group]) for group in ordered}
     return Grouped(by=groups.name, results=results, kind=tx.engine.kind)
@@ -115,8 +122,21 @@ def _rows(tx: Transactions, frame: Frame, aggregates: Sequence[nw.Expr], keys: S
     if not keys:
         rows: list[Row] = tx.collect(frame.select(*aggregates)).to_pylist()
         return rows
-    rows = tx.collect(frame.group_by(*keys).agg(*aggregates)).to_pylist()
+    table = tx.collect(frame.group_by(*keys).agg(*aggregates) if aggregates else frame.select(*keys).unique(keys))
+    if keys[0] == "group" and table.num_rows > MOST_GROUPS:
+        _refuse_too_many(table["group"])
+    rows = table.to_pylist()
     return sorted(rows, key=lambda row: [(row[key] is None, *_sortable(row[key])) for key in keys])
+
+
+def _refuse_too_many(groups: pa.ChunkedArray) -> None:
+    """Raise where a table could not show all the groups, before they are turned into Python's."""
+    count = len(groups.unique())
+    if count > MOST_GROUPS:
+        raise InvalidArgument(
+            f"there are {count:,} groups, more than the {MOST_GROUPS:,} that a table can show: choose a column with "
+            "fewer values for by=, or a longer period for cohort=."
+        )
 
 
 def _sortable(value: Any) -> tuple[str, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Overview", "overview"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Overview:
     """The headline numbers of a log.
 
@@ -47,6 +47,9 @@ class Overview:
     def __getitem__(self, name: str) -> Estimate:
         """Return an estimate by its name."""
         return self.estimates[name]
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         lines = [self.transactions, *map(str, self.estimates.values())]
@@ -70,7 +73,7 @@ class Overview:
 
     def _repr_html_(self) -> str:
         missing = wording.html_table(("not computed", "why"), list(self.missing.items())) if self.missing else ""
-        return tables.estimates_html(self.transactions, list(self.estimates.values())) + missing
+        return tables.estimates_html("", list(self.estimates.values()), caption=self.transactions) + missing
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the shares with their intervals; returns the matplotlib Axes."""

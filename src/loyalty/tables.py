@@ -32,10 +32,10 @@ def native(data: pa.Table, kind: str) -> Any:
         return data.to_pandas(date_as_object=False)
     import narwhals.stable.v2 as nw
 
-    return nw.from_arrow(data, backend=nw.Implementation.from_string(kind)).to_native()
+    return nw.from_arrow(data, backend="polars").to_native()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Table:
     """A result with a row per period, group or rank.
 
@@ -58,6 +58,9 @@ class Table:
     units: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     chart: str = ""
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return self.sentence + (f" Note: {self.note}." if self.note else "")
@@ -106,7 +109,7 @@ class Table:
         return getattr(plots, self.chart)(self, ax=ax, **options)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class EstimateSet:
     """Base of results that hold several estimates in named fields; renders and lists them in field order."""
 
@@ -116,6 +119,9 @@ class EstimateSet:
         """Return the estimates by field name."""
         found = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: value for name, value in found.items() if isinstance(value, Estimate)}
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return "\n".join(str(estimate) for estimate in self.estimates().values())
@@ -141,7 +147,7 @@ class EstimateSet:
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Grouped(Mapping[Any, Result], Generic[Result]):
     """One result per group of customers, as `by=` and `cohort=` give: a read-only mapping from group to result.
 
@@ -163,6 +169,9 @@ class Grouped(Mapping[Any, Result], Generic[Result]):
 
     def __len__(self) -> int:
         return len(self.results)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return "\n".join(f"{self.by} = {group}: {result}" for group, result in self.results.items())
@@ -191,7 +200,7 @@ class Grouped(Mapping[Any, Result], Generic[Result]):
     def _repr_html_(self) -> str:
         results = self.results.values()
         if all(isinstance(result, Estimate) for result in results):
-            return estimates_html(self.by, results, [wording.plain(group) for group in self.results])  # type: ignore[arg-type]
+            return estimates_html(self.by, results, [wording.plain(group) for group in self.results])
         table = self._table().slice(0, _SHOWN_ROWS)
         rows = [[wording.plain(value) for value in row.values()] for row in table.to_pylist()]
         return wording.html_table(table.column_names, rows)
@@ -248,11 +257,12 @@ def estimate_rows(key: str, estimates: Mapping[Any, Estimate]) -> pa.Table:
     return pa.table({key: group_values(list(estimates)), **data})
 
 
-def estimates_html(head: str, estimates: Any, labels: list[str] | None = None) -> str:
+def estimates_html(head: str, estimates: Any, labels: list[str] | None = None, caption: str = "") -> str:
     """Return an HTML table with a row per estimate: value, interval, counts and note."""
     rows = []
     for place, item in enumerate(estimates):
-        interval = f"{wording.quantity(item.low, item.unit)} to {wording.quantity(item.high, item.unit)}"
+        known = not (wording.missing(item.low) and wording.missing(item.high))
+        interval = wording.span(item.low, item.high, item.unit) if known else ""
         label = labels[place] if labels else item.name
         rows.append((label, wording.quantity(item.value, item.unit), interval, wording.plain(item.n), item.note))
-    return wording.html_table((head, "value", "interval", "n", "note"), rows)
+    return wording.html_table((head, "value", "interval", "n", "note"), rows, caption)

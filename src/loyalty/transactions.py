@@ -133,7 +133,9 @@ def _open(
 ) -> Transactions:
     """Count the rows of each kind, refuse what cannot be measured, and keep purchases and customers."""
     roles = frozenset(spec.columns)
-    kept = engine.persist(engine.rows(spec), "rows")
+    # Products are many texts that only the upsell ratio asks for: they are read when it does.
+    measured = {role: label for role, label in spec.columns.items() if role != "product"}
+    kept = engine.persist(engine.rows(engines.RowSpec(measured, spec.timezone)), "rows")
     census = ledger.Census(engine.collect(ledger.Census.query(engine.table(kept), roles, *ends)))
     _refuse_invalid(engine, spec, census, invalid)
     if returns == "error" and census.rows(ledger.RETURN):
@@ -152,9 +154,8 @@ def _open(
     )
     exclusions = census.exclusions(returns)
     _keep_purchases(engine, rules, kept, census, exclusions)
-    if not {"product"} & roles:
-        engine.drop(kept)
-    tx = Transactions(engine, spec, rules, kept, census.rows(), exclusions)
+    engine.drop(kept)
+    tx = Transactions(engine, spec, rules, census.rows(), exclusions)
     if not tx.n_customers:  # every order of the window was begun before it
         raise EmptyData(
             f"no purchase begins in the observed window {tx.observed_from} to {tx.observed_until}: widen it."
@@ -263,7 +264,6 @@ class Transactions:
         engine: engines.Engine,
         spec: engines.RowSpec,
         rules: ledger.Rules,
-        rows: str,
         rows_in: int,
         exclusions: Mapping[str, tuple[int, float]],
     ) -> None:
@@ -272,7 +272,6 @@ class Transactions:
         self.rows_in = rows_in
         self.rows_used = rows_in - sum(count for count, _ in exclusions.values())
         self._spec = spec
-        self._rows = rows
         self._exclusions = dict(exclusions)
         totals = self.collect(self.customers.select(n=nw.len(), bought=nw.col("purchases").sum())).to_pylist()[0]
         self.n_customers, self.n_purchases = int(totals["n"]), int(totals["bought"])
@@ -389,20 +388,17 @@ class Transactions:
         everything = self.engine.table("purchases")
         return everything.filter(nw.col("day") >= self.window.first) if self.rules.history else everything
 
-    def rows_with(self, column: Any, role: str) -> Frame:
-        """Return the canonical sale rows of the window with a further column of numbers as `value`.
+    def sale_rows(self, value: Any = None) -> Frame:
+        """Return the canonical rows of sales in the window, read from the source again, `product` among them if named.
+
+        Args:
+            value: A further column to read, as `value`.
 
         Raises:
             ColumnError: The column is missing.
         """
-        label = checks.column(role, column, self.engine.labels)
+        label = None if value is None else checks.column("column", value, self.engine.labels)
         rows = ledger.usable(self.engine.rows(self._spec, value=label), self.rules)
-        rows = rows.filter(nw.col("amount") >= 0, nw.col("day") >= self.window.first)
-        return rows.with_columns(nw.col("value").cast(nw.Float64))
-
-    def sale_rows(self) -> Frame:
-        """Return the canonical rows of sales in the window (only kept where `product=` is named)."""
-        rows = ledger.usable(self.engine.table(self._rows), self.rules)
         return rows.filter(nw.col("amount") >= 0, nw.col("day") >= self.window.first)
 
     def first_values(self, by: Any) -> Frame:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loyalty.estimates import Estimate
 
-__all__ = ["estimate_sentence", "html_table", "jsonable", "level", "missing", "plain", "quantity"]
+__all__ = ["estimate_sentence", "html_table", "jsonable", "level", "missing", "plain", "quantity", "span"]
 
 _DECIMALS = {"share": 1, "points": 1, "ratio": 3, "money": 2, "days": 1}
 
@@ -53,6 +53,18 @@ def quantity(value: Any, unit: str) -> str:
     return number + suffix
 
 
+def span(low: float, high: float, unit: str) -> str:
+    """Return an interval in its unit, which is said once: "70.5 to 73.9 days".
+
+    Examples:
+        >>> span(70.5, 73.9, "days"), span(0.1, 0.2, "share")
+        ('70.5 to 73.9 days', '10.0 % to 20.0 %')
+    """
+    start, end = quantity(low, unit), quantity(high, unit)
+    suffix = f" {unit}"
+    return f"{start.removesuffix(suffix) if end.endswith(suffix) else start} to {end}"
+
+
 def level(confidence: float) -> str:
     """Return a confidence level as a percentage without needless decimals: 0.95 becomes "95 %"."""
     return f"{round(confidence * 100, 6):g} %"
@@ -63,10 +75,7 @@ def estimate_sentence(estimate: Estimate) -> str:
     head = f"{estimate.name[:1].upper()}{estimate.name[1:]}: {quantity(estimate.value, estimate.unit)}"
     parts = []
     if not (math.isnan(estimate.low) and math.isnan(estimate.high)):
-        low, high = quantity(estimate.low, estimate.unit), quantity(estimate.high, estimate.unit)
-        suffix = f" {estimate.unit}"
-        low = low.removesuffix(suffix) if high.endswith(suffix) else low  # the unit is said once
-        parts.append(f"{level(estimate.confidence)} interval {low} to {high}")
+        parts.append(f"{level(estimate.confidence)} interval {span(estimate.low, estimate.high, estimate.unit)}")
     parts.append(_counts(estimate))
     note = f" Note: {estimate.note}." if estimate.note else ""
     return f"{head} ({'; '.join(parts)}).{note}"
@@ -84,7 +93,7 @@ def _counts(estimate: Estimate) -> str:
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
     """Return a small HTML table; every text is escaped."""
-    top = "".join(f"<th>{html.escape(str(cell))}</th>" for cell in header)
+    top = "".join(f"<th>{html.escape(str(cell).replace('_', ' '))}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

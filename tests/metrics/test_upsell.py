@@ -1,4 +1,3 @@
-import datetime as dt
 import math
 
 import numpy as np
@@ -11,8 +10,8 @@ from loyalty.metrics import upsell
 from loyalty.metrics.upsell import upsell_ratio
 
 
-def log(rows, columns=("customer_id", "kind", "amount", "date")):
-    frame = pd.DataFrame(rows, columns=["customer_id", "kind", "amount", "date"][: len(columns)])
+def log(rows):
+    frame = pd.DataFrame(rows, columns=["customer_id", "kind", "amount", "date"])
     return frame.assign(date=pd.to_datetime(frame["date"]))
 
 
@@ -122,7 +121,7 @@ def naive(frame):
     """Count product types customer by customer."""
     several = one = unknown = 0
     for _, rows in frame[frame["amount"] >= 0].dropna(subset=["customer_id"]).groupby("customer_id"):
-        kinds = {kind for kind in rows["kind"] if kind is not None and kind == kind}
+        kinds = {kind for kind in rows["kind"] if isinstance(kind, str)}
         several += len(kinds) > 1
         one += len(kinds) == 1
         unknown += not kinds
@@ -196,9 +195,9 @@ def test_group_is_the_value_at_the_first_purchase():
 
 def test_order_of_rows_is_nothing():
     frame = random_log(3)
-    with ly.transactions(frame, product="kind") as tx, \
-         ly.transactions(frame.sample(frac=1, random_state=1), product="kind") as shuffled:  # fmt: skip
-        assert upsell_ratio(tx) == upsell_ratio(shuffled)
+    shuffled = frame.sample(frac=1, random_state=1)
+    with ly.transactions(frame, product="kind") as tx, ly.transactions(shuffled, product="kind") as other:
+        assert upsell_ratio(tx) == upsell_ratio(other)
 
 
 def test_product_types_of_numbers():
@@ -211,7 +210,7 @@ def test_product_types_of_numbers():
 def test_types_are_counted_once(monkeypatch):
     with opened(GOLDEN) as tx:
         first = upsell_ratio(tx)
-        monkeypatch.setattr(upsell, "_product_types", lambda tx: pytest.fail("counted again"))
+        monkeypatch.setattr(upsell, "_product_types", lambda _: pytest.fail("counted again"))
         assert upsell_ratio(tx, confidence=0.8).value == first.value
         assert upsell_ratio(tx, cohort="year")["2024"].value == first.value
 
@@ -241,11 +240,3 @@ def test_closed():
     tx.close()
     with pytest.raises(ClosedError):
         upsell_ratio(tx)
-
-
-def test_result_is_plain_data():
-    with opened(GOLDEN) as tx:
-        ratio = upsell_ratio(tx)
-        window = tx.observed_until
-    assert ratio.to_dict()["numerator"] == 2
-    assert window == dt.date(2024, 2, 8)

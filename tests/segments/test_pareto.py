@@ -138,6 +138,11 @@ def test_a_share_of_value_reached_exactly_takes_no_customer_more(revenue, few):
     assert result.gini.value == pytest.approx(0.0, abs=1e-15)
 
 
+def test_a_share_of_value_that_sums_of_floats_just_miss_is_reached():
+    assert 1.9 + 1.62 < 0.8 * (1.9 + 1.62 + 0.88)  # the trap: 3.52 is 80 % of 4.40
+    assert of([1.9, 1.62, 0.88], 0.3, 0.8).vital_customers == 2
+
+
 def test_the_whole_is_brought_without_those_who_spent_nothing():
     result = of([5.0, 3.0, 2.0, 0.0, 0.0], 1.0, 1.0)
     assert (result.vital_customers, result.top_customers, result.top_threshold) == (3, 5, 0.0)
@@ -256,7 +261,7 @@ def test_lorenz_is_short_exact_and_holds_both_readings(whole):
     assert np.allclose(lorenz["cumulative_customers"] + lorenz["poorest_customers"], 1.0)
     assert np.allclose(lorenz["cumulative_value"] + lorenz["poorest_value"], 1.0)
     between = np.interp(np.arange(23_571), lorenz["customers"], lorenz["cumulative_value"])
-    assert np.abs(between - brought).max() < 1e-5  # straight lines between the points show the curve
+    assert np.abs(between - brought).max() < 1e-4  # straight lines between the points show the curve
     at = lorenz.set_index("customers")["cumulative_value"]
     assert at[7071] == pytest.approx(result.revenue_share.value, rel=1e-12)
     assert at[5149] >= 0.7 > brought[5148]
@@ -376,6 +381,13 @@ def test_results_render(whole):
         result.value = "profit"
 
 
+def test_plots():
+    axes = of([50.0, 20.0, 10.0]).plot()
+    assert "Pareto curve of revenue" in axes.get_title(loc="left") + axes.get_title()
+    nothing = pareto(transactions(log_of([5.0, 0.0], shop=["a", "b"])), by="shop")["b"]
+    assert nothing.plot(ax=axes) is axes
+
+
 @sources.every
 def test_every_source(source, tmp_path):
     frame = log_of([50.0, 20.0, 20.0, 20.0, 10.0, 10.0, 0.1 + 0.2])
@@ -448,6 +460,20 @@ def test_standard_errors_against_a_customer_bootstrap(name, customers, revenue):
         assert item.method == "linearised"
 
 
+def test_standard_errors_by_hand():
+    # Mean 3, top half 7 of 12: z = max(v - 3, 0) - 7/12 v; two of three customers (rounded up) bring 60 %.
+    result = of([4.0, 3.0, 3.0, 2.0], 0.5, 0.6)
+    share, few = result.revenue_share, result.customer_share
+    z = np.array([1 - 7 / 3, -7 / 4, -7 / 4, -7 / 6])
+    assert (share.high - share.value) / Z == pytest.approx(z.std(ddof=1) / math.sqrt(4) / 3)
+    z = np.array([1 - 0.6 * 4, -1.8, -1.8, -1.2])
+    assert (few.value, few.high - few.value) == (0.75, pytest.approx(min(0.25, Z * z.std(ddof=1) / math.sqrt(4) / 3)))
+    # Mean distances 1, 0.5, 0.5, 1 of 4, 3, 3, 2; G = .75 / 6.
+    assert result.gini.value == pytest.approx(1 / 8)
+    z = np.array([1 - 4 / 8, 1 / 2 - 3 / 8, 1 / 2 - 3 / 8, 1 - 2 / 8])
+    assert (result.gini.high - result.gini.value) / Z == pytest.approx(z.std(ddof=1) / math.sqrt(4) / 3)
+
+
 def test_standard_errors_on_the_cdnow_log_and_other_levels(whole):
     value = whole.collect(whole.customers.select("spend"))["spend"].to_numpy()
     expected = bootstrap_errors(value, 0.3, 0.7, replicates=300)  # 300 resamples: ± 4 % (one standard error)
@@ -493,7 +519,7 @@ cents = st.lists(st.integers(0, 5000), min_size=1, max_size=25).filter(any)
 shares = st.sampled_from([0.01, 0.1, 0.25, 0.3, 1 / 3, 0.5, 0.7, 0.9, 1.0])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(cents, shares, shares)
 def test_law_naive_reading(amounts, customers, revenue):
     values = [amount / 100 for amount in amounts]

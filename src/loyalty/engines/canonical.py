@@ -17,7 +17,7 @@ _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", 
              "UHUGEINT"}  # fmt: skip
 _FLOATS = {"FLOAT", "DOUBLE"}
 _TIMES = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
-_ZONED = "TIMESTAMP WITH TIME ZONE"
+_ZONED = {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"}
 _ISO_TIME = r"[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 _ISO_ZONE = r"([+-]\d{2}(:?\d{2})?|Z)"
 _EPOCH = "DATE '1970-01-01'"
@@ -113,8 +113,8 @@ def _amount(name: str, kind: str, role: str, label: Any, *, text: bool) -> str:
 def _day(name: str, kind: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
     """Return the SQL of a transaction's date and of its time within the data."""
     label, zone = spec.columns["date"], spec.timezone
-    if kind == _ZONED:
-        local = f"timezone({_zone(zone, label)}, {name})"
+    if kind in _ZONED:
+        local = f"timezone({_zone(zone, label)}, {name}::TIMESTAMPTZ)"
         return _finite(f"{local}::DATE", local), local
     if kind == "VARCHAR":
         return _text_day(name, spec, relation)
@@ -179,6 +179,8 @@ def family(kind: str) -> str:
     """Return what ids of a DuckDB type can be compared with: "number", "time", "text" or the type itself."""
     if kind in _INTEGERS | _FLOATS or kind.startswith("DECIMAL"):
         return "number"
+    if kind in _ZONED:
+        return "zoned time"
     return "time" if kind in _TIMES | {"DATE"} else "text" if kind.startswith(("VARCHAR", "ENUM")) else kind
 
 

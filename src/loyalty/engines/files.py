@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +98,7 @@ class Files:
         }
         lines = connection.read_csv([first], auto_detect=False, header=False, **whole).limit(1).fetchall()
         line = (lines[0][0] if lines else None) or ""
-        self.separator = max(_SEPARATORS, key=line.count)
+        self.separator = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", line).count)
         names = next(csv.reader([line], delimiter=self.separator), [])
         return [name.strip() for name in names]
 

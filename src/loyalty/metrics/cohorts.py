@@ -26,7 +26,7 @@ Row = dict[str, Any]
 Cell = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Cohorts:
     """A triangle of cohorts: what each did in the k-th period after its first.
 
@@ -100,6 +100,9 @@ class Cohorts:
             "cells": wording.jsonable(self.data.to_pylist()),
             "average": wording.jsonable(self.average.data.to_pylist()),
         }
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         first = next((row for row in self.average.data.to_pylist() if row["offset"] == 1), None)

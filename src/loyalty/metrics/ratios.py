@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
@@ -29,6 +29,7 @@ class RatioSpec:
         name: Name of the estimate.
         definition: One sentence saying what it is.
         unit: Unit of the ratio.
+        bounded: Whether each customer's y lies between 0 and x, so that the ratio is a share between 0 and 1.
         note: What a reader must know.
         empty: The note where the denominator is zero.
         excluded: Customers left out.
@@ -40,6 +41,7 @@ class RatioSpec:
     name: str
     definition: str
     unit: str
+    bounded: bool = False
     note: str = ""
     empty: str = "the denominator is zero"
     excluded: int = 0
@@ -49,7 +51,7 @@ class RatioSpec:
 
     def estimate(self, moments: RatioMoments, interval: tuple[float, float] | None = None) -> Estimate:
         """Return the estimate of the moments."""
-        return estimates.ratio(
+        found = estimates.ratio(
             self.name,
             moments,
             definition=self.definition,
@@ -61,6 +63,19 @@ class RatioSpec:
             empty=self.empty,
             excluded=self.excluded,
         )
+        return _inside_bounds(found) if self.bounded else found
+
+
+def _inside_bounds(share: Estimate) -> Estimate:
+    """Return a share with limits between 0 and 1.
+
+    Where it is 0 or 1, all customers are alike and their spread says nothing: Wilson's limits, a customer being one
+    trial, stand in for an interval of no width.
+    """
+    if share.n > 1 and share.value in {0.0, 1.0}:
+        low, high = estimates.wilson(share.value * share.n, share.n, share.confidence)
+        return replace(share, low=low, high=high, method="wilson")
+    return replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))  # NaN stays NaN
 
 
 def moment_sums(y: str = "y", x: str = "x", prefix: str = "") -> list[nw.Expr]:

@@ -53,8 +53,8 @@ def repurchase_rate(
         >>> float(ly.repurchase_rate(ly.transactions(frame)))
         0.5
         >>> print(ly.repurchase_rate(ly.transactions(frame), within="30d"))
-        Repurchase rate within 30 days: 0.0 % (95 % interval 0.0 % to 79.3 %; 0 of 1 customers). Note: 1 customers
-        left out: acquired before the window or observed for less than 30 days.
+        Repurchase rate within 30 days: 0.0 % (95 % interval 0.0 % to 79.3 %; 0 of 1 customers). Note:
+        customers left out (acquired before the window or observed for less than 30 days): 1.
     """
     checks.confidence_level(confidence)
     checks.choice("method", method, estimates.PROPORTION_METHODS)
@@ -74,7 +74,7 @@ def repurchase_rate(
         row = rows[0]
         n, everybody = int(row["n"] or 0), int(row["everybody"])
         left_out = (
-            f"{everybody - n:,} customers left out: acquired before the window or observed for less than {days} days"
+            f"customers left out (acquired before the window or observed for less than {days} days): {everybody - n:,}"
         )
         return estimates.proportion(
             f"repurchase rate within {days} days",
@@ -90,7 +90,7 @@ def repurchase_rate(
         )
 
     aggregates = [nw.len().alias("everybody"), nw.col("eligible").sum().alias("n"), twice.alias("twice")]
-    return measure(tx, frame, aggregates, build, by=by, cohort=cohort)
+    return measure(tx, frame, aggregates, build, by=by, cohort=cohort, everybody=True)
 
 
 def _ever(
@@ -108,9 +108,9 @@ def _ever(
             definition="Customers with at least two purchases in the observed window, among those with at least one.",
             confidence=confidence,
             method=method,
-            note=f"{before:,} of the customers were acquired before the window" if before else "",
+            note=f"customers among them who were acquired before the window: {before:,}" if before else "",
         )
 
     twice = nw.when(nw.col("purchases") >= 2).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
     aggregates = [nw.len().alias("n"), twice.alias("twice"), nw.col("acquired_before").sum().alias("before")]
-    return measure(tx, tx.customers, aggregates, build, by=by, cohort=cohort)
+    return measure(tx, tx.customers, aggregates, build, by=by, cohort=cohort, everybody=True)

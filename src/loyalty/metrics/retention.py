@@ -63,7 +63,7 @@ def retention(
         kept/S with `low` and `high`, `churn` = 1 − rate, `next_customers` (E, who bought in the next), `new` (N, of
         E those whose first purchase it was) and `reactivated` (of E those who came back after a gap). So
         (E − N)/S, which other tools call retention, can be read off: it counts the reactivated as kept.
-        A period in which nobody bought has rate NaN.
+        A period in which nobody bought has rate NaN, and the note says so.
 
     Examples:
         >>> import pandas as pd, loyalty as ly
@@ -126,18 +126,33 @@ def _retention_table(tx: Transactions, period: PeriodName, found: dict[int, Row]
         "reactivated",
     ]
     schema = pa.schema([(name, types.get(name, pa.int64())) for name in names])
-    base_total, kept = sum(line["customers"] for line in lines), sum(line["kept"] for line in lines)
     return Table(
         name=f"retention by {period}",
         data=pa.Table.from_pylist(lines, schema=schema),
         kind=tx.engine.kind,
-        sentence=f"Retention by {period}: {kept:,} of {base_total:,} customer-{period}s were followed by a purchase in "
-        f"the next {period}, over {len(lines)} complete {period}s.",
+        sentence=_sentence(period, lines),
         definition=f"Of the customers who bought in a {period}, the share who bought in the next {period}.",
         units=dict.fromkeys(("rate", "low", "high", "churn"), "share"),
-        note="" if lines else too_short(tx, period),
+        note=_rows_note(period, lines) if lines else too_short(tx, period),
         chart="retention",
     )
+
+
+def _sentence(period: PeriodName, lines: list[Row]) -> str:
+    """Return the table of retention in a sentence."""
+    base, kept = (sum(line[name] for line in lines) for name in ("customers", "kept"))
+    if not base:
+        return f"Retention by {period}: not defined."
+    return (
+        f"Retention by {period}: {kept:,} of {base:,} customer-{period}s were followed by a purchase in the next "
+        f"{period} ({lines[0]['period']} to {lines[-1]['period']})."
+    )
+
+
+def _rows_note(period: PeriodName, lines: list[Row]) -> str:
+    """Return what a reader must know about the rows: whose rates are undefined."""
+    empty = sum(not line["customers"] for line in lines)
+    return f"{period}s without a rate, since nobody bought in them: {empty:,}" if empty else ""
 
 
 def retention_rate(
@@ -161,7 +176,8 @@ def retention_rate(
         by: A column of the transactions, taken at the customer's first purchase; null is a group.
         cohort: Group by the period of the first purchase instead.
         confidence: Level of the interval.
-        method: "delta" or "bootstrap" (customers resampled).
+        method: "delta" or "bootstrap" (customers resampled); limits stay between 0 and 1, and where nobody or everybody
+            was kept they are Wilson's, each customer counting once.
         seed: Seed of the bootstrap.
 
     Returns:
@@ -179,6 +195,7 @@ def retention_rate(
         definition=f"Of the customers who bought in a {period}, the share who bought in the next {period}, pooled over "
         f"the {period}s that lie with their next wholly inside the observed window.",
         unit="share",
+        bounded=True,
         empty=_why_empty(tx, period),
         confidence=confidence,
         method=method,
@@ -246,6 +263,7 @@ def churn_rate(
         definition=f"Of the customers who bought in a {period}, the share who did not buy in the next {period}, pooled "
         f"over the {period}s that lie with their next wholly inside the observed window: 1 − retention rate.",
         unit="share",
+        bounded=True,
         empty=_why_empty(tx, period),
         confidence=confidence,
         method=method or "delta",
@@ -267,7 +285,7 @@ def _inactivity_churn(
     def build(rows: list[Row]) -> Estimate:
         row = rows[0]
         n, everybody = int(row["n"] or 0), int(row["everybody"])
-        young = f"{everybody - n:,} customers left out: first seen less than {days} days before the end"
+        young = f"customers left out (first seen less than {days} days before the end): {everybody - n:,}"
         return estimates.proportion(
             f"churn rate ({days} days of silence)",
             int(row["silent"] or 0),
@@ -282,4 +300,4 @@ def _inactivity_churn(
         )
 
     aggregates = [nw.len().alias("everybody"), seen.sum().alias("n"), silent.sum().alias("silent")]
-    return measure(tx, tx.customers, aggregates, build, by=by, cohort=cohort)
+    return measure(tx, tx.customers, aggregates, build, by=by, cohort=cohort, everybody=True)

@@ -29,7 +29,7 @@ _DEFINITIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RevenueRetention(Table):
     """Revenue retention by period, with the rates pooled over all of them.
 

@@ -37,7 +37,7 @@ _DEFINITIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Spending(EstimateSet):
     """What customers buy and spend in the observed window.
 
@@ -233,7 +233,7 @@ def purchase_gaps(tx: Transactions) -> Table:
     """
     import pyarrow as pa
 
-    values, n = measure(tx, _gaps(tx), [nw.len().alias("n")], _distribution, keys=["gap"])  # type: ignore[misc]
+    values, n = measure(tx, _gaps(tx), [nw.len().alias("n")], _distribution, keys=["gap"])
     width = 1 if not len(values) else int((values[-1] - values[0]) // _MOST_BARS + 1)
     bars = values // width
     starts, place = np.unique(bars, return_inverse=True)

@@ -25,7 +25,7 @@ __all__ = ["Tenure", "tenure"]
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Tenure(EstimateSet):
     """How long customers stay.
 
@@ -98,7 +98,7 @@ def tenure(
     if isinstance(lengths, Grouped) and isinstance(times, Grouped):
         results = {group: _tenure(tx, lengths[group], times[group], days, confidence) for group in lengths}
         return Grouped(by=lengths.by, results=results, kind=lengths.kind)
-    return _tenure(tx, lengths, times, days, confidence)  # type: ignore[arg-type]
+    return _tenure(tx, lengths, times, days, confidence)
 
 
 def _columns(*names: str) -> Any:

@@ -23,7 +23,7 @@ Frame = nw.LazyFrame[Any]
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class HistoricalValue(EstimateSet):
     """What customers have brought in the observed window.
 
@@ -135,7 +135,7 @@ def _with_contribution(tx: Transactions, frame: Frame, margin: Any) -> Frame:
 
 def _margin_of_purchases(tx: Transactions, margin: Any) -> Frame:
     """Return what each purchase earned: net spend times the amount-weighted margin of its sale rows."""
-    rows = tx.rows_with(margin, role="margin")
+    rows = _numbers(tx, margin)
     _refuse_unusable(tx, rows, margin, nulls=True)
     key = ["customer", "day"] if tx.rules.occasion == "day" else ["customer", "order", "loose_day"]
     rows = rows.with_columns(weighted=nw.col("amount") * nw.col("value"))
@@ -163,7 +163,7 @@ def _with_service(tx: Transactions, frame: Frame, service_cost: Any) -> Frame:
     if service_cost is None or isinstance(service_cost, (int, float)):
         each = checks.number("service_cost", service_cost or 0.0, low=0.0)
         return frame.with_columns(service_cost=nw.col("purchases").cast(nw.Float64) * each)
-    rows = tx.rows_with(service_cost, role="service_cost")
+    rows = _numbers(tx, service_cost)
     _refuse_unusable(tx, rows, service_cost, nulls=False)
     spent = rows.group_by("customer").agg(service_cost=nw.col("value").sum())
     return frame.join(spent, on="customer", how="left").with_columns(nw.col("service_cost").fill_null(0.0))
@@ -177,6 +177,11 @@ def _with_acquisition(tx: Transactions, frame: Frame, acquisition_cost: Any) -> 
     first = tx.first_values(acquisition_cost).select("customer", charged=nw.col("group").cast(nw.Float64))
     frame = frame.join(first, on="customer", how="left").with_columns(nw.col("charged").fill_null(0.0))
     return frame.with_columns(acquisition_cost=nw.when(new).then(nw.col("charged")).otherwise(nw.lit(0.0)))
+
+
+def _numbers(tx: Transactions, label: Any) -> Frame:
+    """Return the sale rows of the window with a column of numbers as `value`."""
+    return tx.sale_rows(label).with_columns(nw.col("value").cast(nw.Float64))
 
 
 def _refuse_unusable(tx: Transactions, rows: Frame, label: Any, *, nulls: bool) -> None:

@@ -41,7 +41,7 @@ _ALLOCATED = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ShareOfWallet(EstimateSet):
     """What customers spend with us, as a share of what they spend in the category.
 
@@ -521,7 +521,7 @@ def _people(call: _Call, group: Any) -> Any:
 # -------------------------------------------------------------------------------------- Wallet Allocation Rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WalletAllocation:
     """Shares of wallet that the Wallet Allocation Rule predicts; shows itself as a row per brand.
 
@@ -543,6 +543,9 @@ class WalletAllocation:
     reranked: int
     unranked: int
     rows_without_id: int
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return str(self.brands) + (f"\nNote: {self.shares.note}." if self.shares.note else "")

@@ -1,8 +1,9 @@
 """Pictures of results: each function takes a result and returns the matplotlib Axes it was drawn on.
 
 They read attributes of results and compute nothing, work in any matplotlib style, in colours that colour-blind
-readers tell apart, and change no global setting. Save a picture with `ax.figure.savefig("picture.png")`; to draw
-into a figure of your own, or to see one by `pyplot.show()` in a script, pass `ax=`.
+readers tell apart, and change no global setting. Save a picture with `ax.figure.savefig("picture.png")`. At a
+prompt and in a notebook a new figure shows itself; in a script pass `ax=pyplot.gca()` to see it by
+`pyplot.show()`. Values written beside the axes need a figure of your own to have `layout="constrained"`.
 """
 
 from __future__ import annotations

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
     from loyalty.plots.paper import Palette
 
+    Floats = NDArray[np.float64]
+
 __all__ = ["inter_purchase_times", "nps", "share_of_wallet", "spend_distribution"]
 
 _PARTS = ("detractors", "passives", "promoters")
 _WIDE = 20.0  # bars that differ in width by more than this factor were cut for a logarithmic axis
 
 
-def inter_purchase_times(result: Any, ax: Any = None) -> Axes:
+def inter_purchase_times(result: Any, ax: Axes | None = None) -> Axes:
     """Draw the histogram of days from a purchase to the customer's next.
 
     Args:
@@ -50,7 +52,7 @@ def inter_purchase_times(result: Any, ax: Any = None) -> Axes:
     return ax
 
 
-def spend_distribution(result: Any, ax: Any = None) -> Axes:
+def spend_distribution(result: Any, ax: Axes | None = None) -> Axes:
     """Draw the histogram of customers by what they spent, on a logarithmic axis where the bars widen.
 
     Args:
@@ -74,7 +76,7 @@ def spend_distribution(result: Any, ax: Any = None) -> Axes:
     return ax
 
 
-def _histogram(ax: Axes, start: NDArray[np.float64], end: NDArray[np.float64], count: NDArray[np.float64]) -> Palette:
+def _histogram(ax: Axes, start: Floats, end: Floats, count: Floats) -> Palette:
     """Draw bars from start to end."""
     colours = paper.palette(ax)
     ax.bar(
@@ -92,7 +94,7 @@ def _histogram(ax: Axes, start: NDArray[np.float64], end: NDArray[np.float64], c
     return colours
 
 
-def _money_axis(ax: Axes, start: NDArray[np.float64], end: NDArray[np.float64]) -> bool:
+def _money_axis(ax: Axes, start: Floats, end: Floats) -> bool:
     """Label the axis of spend; return whether it was made logarithmic (linear around zero)."""
     from matplotlib.ticker import StrMethodFormatter
 
@@ -107,8 +109,8 @@ def _money_axis(ax: Axes, start: NDArray[np.float64], end: NDArray[np.float64]) 
     return wide
 
 
-def nps(result: Any, ax: Any = None) -> Axes:
-    """Draw the shares of detractors, passives and promoters as one bar, the score and its interval in the title.
+def nps(result: Any, ax: Axes | None = None) -> Axes:
+    """Draw the shares of detractors, passives and promoters as one bar; the score is in the title.
 
     Args:
         result: A net promoter score, as `loyalty.nps` gives.
@@ -134,14 +136,14 @@ def nps(result: Any, ax: Any = None) -> Axes:
     _name_parts(ax, parts)
     paper.tidy(ax, colours, grid="x")
     ax.spines["left"].set_visible(False)
-    paper.share_ticks(ax.xaxis, 10)
+    paper.share_ticks(ax.xaxis)
     ax.set(xlim=(0.0, 1.0), ylim=(-0.75, 0.75), yticks=[], xlabel=f"share of {result.counted}")
     paper.titles(ax, title, f"{wording.plain(result.n)} {result.counted}")
     return ax
 
 
 def _name_parts(ax: Axes, parts: list[tuple[str, float]]) -> None:
-    """Name the parts: the outer ones above the ends of the bar, the passives below it, so that no names can meet."""
+    """Name the outer parts above the ends of the bar, the middle one below it, so that no names can meet."""
     colour, (detractors, passives, promoters) = ax.title.get_color(), parts
     middle = min(max(detractors[1] + passives[1] / 2, 0.14), 0.86)
     for (name, share), across, up, side in (
@@ -159,12 +161,12 @@ def _name_parts(ax: Axes, parts: list[tuple[str, float]]) -> None:
         )
 
 
-def share_of_wallet(result: Any, ax: Any = None) -> Axes:
-    """Draw how many customers give us which share of their wallet, with the overall share and the mean of shares.
+def share_of_wallet(result: Any, ax: Axes | None = None) -> Axes:
+    """Draw how many customers give us which share of their wallet; overall share and mean are marked.
 
     Args:
-        result: A share of wallet, as `loyalty.share_of_wallet` gives. Shares below 0 and above 1 are each one bar,
-            at the ends, where there are any.
+        result: A share of wallet, as `loyalty.share_of_wallet` gives. Shares below 0 and above 1, where there
+            are any, are a hatched bar at each end.
         ax: Axes to draw on; by default those of a new figure.
 
     Returns:
@@ -182,11 +184,12 @@ def share_of_wallet(result: Any, ax: Any = None) -> Axes:
     for bar, ordinary in zip(ax.patches[-int(shown.sum()) :], inside[shown], strict=True):
         if not ordinary:
             bar.set(facecolor=paper.mixed(colours, 0.4), hatch="////")
-    paper.share_ticks(ax.xaxis, 10)
+    paper.share_ticks(ax.xaxis)
     ax.set_xlim(float(low[shown].min()), float(high[shown].max()))
     ax.set(xlabel="share of a customer's category spend that is ours", ylabel="number of customers")
     _mark_shares(ax, result, colours)
-    paper.titles(ax, "Share of wallet", "Hatched: below 0 % or above 100 %." if (shown & ~inside).any() else "")
+    outside = bool((shown & ~inside).any())
+    paper.titles(ax, "Share of wallet", "Hatched: below 0 % or above 100 %." if outside else "")
     return ax
 
 
@@ -199,8 +202,9 @@ def _mark_shares(ax: Axes, result: Any, colours: Palette) -> None:
     marks = [mark for mark in marks if np.isfinite(mark[0])]
     ax.set_ylim(top=ax.get_ylim()[1] * 1.22)
     to_right = sum(mark[0] for mark in marks) < 0.5 * len(marks) * sum(ax.get_xlim())
-    # The outer line ends below the name of the inner one, which runs across it.
-    for height, (value, name, colour, line) in zip((0.985, 0.905), sorted(marks, reverse=not to_right), strict=False):
+    # The second line ends below the name of the first, which runs across it.
+    marks = sorted(marks, reverse=not to_right)
+    for height, (value, name, colour, line) in zip((0.985, 0.905), marks, strict=False):
         ax.plot(
             [value, value],
             [0.0, height],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["cohorts", "rfm"]
 
 
-def cohorts(result: Any, ax: Any = None, *, labels: bool | None = None) -> Axes:
-    """Draw cohorts as a heat map: a row per cohort with its size, a column per period since the first purchase.
+def cohorts(result: Any, ax: Axes | None = None, *, labels: bool | None = None) -> Axes:
+    """Draw cohorts as a heat map: a row per cohort with its size, a column per period after the first.
 
-    Cells that were not observed stay empty and hatched. Where the first column is 100 % for everyone it takes no
-    part in the scale of colours and is grey.
+    Cells that were not observed stay empty and hatched. A first column of nothing but 100 % is grey: it takes no
+    part in the scale of colours.
 
     Args:
         result: Cohorts, as `loyalty.cohorts` gives.
@@ -44,7 +43,7 @@ def cohorts(result: Any, ax: Any = None, *, labels: bool | None = None) -> Axes:
     sizes = {cell["cohort"]: cell["size"] for cell in cells}
     offsets = [cell["offset"] for cell in cells] or [0]
     first, columns = min(offsets), max(offsets) - min(offsets) + 1
-    ax = paper.axes(ax, min(16.0, 3.4 + 0.5 * columns), min(14.0, 2.2 + 0.36 * max(len(sizes), 2)))
+    ax = paper.axes(ax, min(16.0, max(7.2, 3.4 + 0.5 * columns)), min(14.0, 2.2 + 0.36 * max(len(sizes), 2)))
     if not cells:
         return paper.blank(ax, title, result.note)
     rows = {name: row for row, name in enumerate(sizes)}
@@ -56,7 +55,8 @@ def cohorts(result: Any, ax: Any = None, *, labels: bool | None = None) -> Axes:
     texts = np.where(np.isfinite(rates), _percents(rates), texts)
     image = _heat(ax, rates, _ceiling(rates, first), first)
     _write(ax, image, texts, wanted=labels)
-    _name_rows(ax, [f"{paper.safe(name, 24)}  ({wording.plain(size)})" for name, size in sizes.items()])
+    names = [f"{paper.clean(name, 24)}  ({wording.plain(size)})" for name, size in sizes.items()]
+    paper.row_labels(ax, names, 60)
     paper.number_ticks(ax.xaxis)
     ax.set(xlabel=f"{result.period}s after the first purchase", ylabel="cohort (customers)")
     paper.share_ticks(_colour_bar(ax, image, unit))
@@ -83,14 +83,7 @@ def _percents(rates: Floats) -> NDArray[Any]:
     return np.array(texts, dtype=object).reshape(rates.shape)
 
 
-def _name_rows(ax: Axes, names: list[str]) -> None:
-    """Name the rows; every second or third one where they are many."""
-    room = paper.size_points(ax)[1] / (paper.font_points("medium") * 1.3)
-    step = math.ceil(len(names) / max(1.0, room))
-    ax.set_yticks(range(0, len(names), step), names[::step])
-
-
-def rfm(result: Any, ax: Any = None) -> Axes:
+def rfm(result: Any, ax: Axes | None = None) -> Axes:
     """Draw how many customers have which scores of recency (rows, the best on top) and frequency (columns).
 
     Lines part the segments, which are named where there is room.
@@ -110,13 +103,14 @@ def rfm(result: Any, ax: Any = None) -> Axes:
         counts[place], names[place] = cell["customers"], cell["segment"] or ""
     image = _heat(ax, counts, max(1.0, float(counts.max())), 1)
     shares = [wording.quantity(count / result.n, "share") for count in counts.flat]
-    texts = [f"{count:,.0f}\n{share}" if count else "0" for count, share in zip(counts.flat, shares, strict=True)]
+    pairs = zip(counts.flat, shares, strict=True)
+    texts = [f"{count:,.0f}\n{share}" if count else "0" for count, share in pairs]
     # Counts and names share a cell where it is high enough; of many small cells only the names can be read.
     roomy = paper.size_points(ax)[1] / bins > 5.5 * paper.font_points("x-small")
     _write(ax, image, np.array(texts, dtype=object).reshape(counts.shape), wanted=None if roomy else False)
     _outline(ax, names)
     _name_regions(ax, names, on_top=roomy)
-    _name_rows(ax, [str(bins - row) for row in range(bins)])
+    paper.row_labels(ax, [bins - row for row in range(bins)], 6)
     paper.number_ticks(ax.xaxis)
     ax.set(xlabel=f"frequency score f ({bins}: bought most often)")
     ax.set(ylabel=f"recency score r ({bins}: bought most recently)")
@@ -148,10 +142,11 @@ def _name_regions(ax: Axes, names: NDArray[Any], *, on_top: bool) -> None:
         bottom = top
         while bottom + 1 < len(names) and (names[bottom + 1, left : right + 1] == name).all():
             bottom += 1
-        room = int(width * (right - left + 1) / (size * 0.6))
+        room = int(width * (right - left + 1) / (size * 0.64)) - 1
         if not name or room < 6 or height * (bottom - top + 1) < 1.6 * size:
             continue
-        across, down = (left + right) / 2 + 1, top - 0.5 + 0.9 * size / height if on_top else (top + bottom) / 2
+        across = (left + right) / 2 + 1
+        down = top - 0.5 + 0.9 * size / height if on_top else (top + bottom) / 2
         box = {"boxstyle": "round,pad=0.2", "facecolor": colours.paper, "edgecolor": "none", "alpha": 0.85}
         ax.text(
             across,
@@ -167,10 +162,10 @@ def _name_regions(ax: Axes, names: NDArray[Any], *, on_top: bool) -> None:
 
 
 def _heat(ax: Axes, values: Floats, top: float, first: int) -> AxesImage:
-    """Draw values as shades from 0 to `top`, the first column at `first`; missing ones show the hatching behind."""
+    """Draw values as shades from 0 to `top`, the first column at `first`; missing ones show what is behind."""
     colours, (rows, columns) = paper.palette(ax), values.shape
     ax.grid(visible=False)
-    ax.patch.set(hatch="////", edgecolor=paper.mixed(colours, 0.3), linewidth=0)
+    ax.patch.set(hatch="////", edgecolor=paper.mixed(colours, 0.25), linewidth=0)
     sides = (first - 0.5, first + columns - 0.5, rows - 0.5, -0.5)
     image = ax.imshow(
         np.ma.masked_invalid(values),
@@ -202,7 +197,8 @@ def _shades(colours: Palette) -> Colormap:
 
 def _write(ax: Axes, image: AxesImage, texts: NDArray[Any], *, wanted: bool | None = None) -> None:
     """Write a text into each cell, dark on light shades and light on dark ones; None: if there is room."""
-    values, (width, height) = np.ma.filled(image.get_array(), np.nan), paper.size_points(ax)
+    values: Floats = np.ma.filled(np.ma.asarray(image.get_array()), np.nan)
+    width, height = paper.size_points(ax)
     longest = max(len(line) for text in texts.flat for line in text.split("\n"))
     lines = max(text.count("\n") + 1 for text in texts.flat)
     wide, high = (

@@ -23,14 +23,14 @@ _ROW = 0.36  # inches
 _AXIS = 1.8  # rows that the ticks and label of an axis take
 
 
-def estimates(items: Sequence[Estimate], labels: Sequence[Any] | None = None, ax: Any = None) -> Axes:
+def estimates(items: Sequence[Estimate], labels: Sequence[Any] | None = None, ax: Axes | None = None) -> Axes:
     """Draw estimates as dots with their intervals, the first on top.
 
     A value that is not defined leaves its row empty and says so; an infinite one is an arrow at the edge.
 
     Args:
-        items: The estimates. Those of another unit, or far from the others in size, have a panel of their own: then
-            the panels are inset axes of the Axes, `ax.child_axes`.
+        items: The estimates. Those of another unit, or far from the others in size, have a panel of their own:
+            then the panels are inset axes of the Axes, `ax.child_axes`.
         labels: A label each; by default their names.
         ax: Axes to draw on; by default those of a new figure.
 
@@ -48,10 +48,10 @@ def estimates(items: Sequence[Estimate], labels: Sequence[Any] | None = None, ax
     """
     names = [item.name for item in items] if labels is None else list(labels)
     if len(names) != len(items):
-        raise InvalidArgument(f"{len(names)} labels for {len(items)} estimates: give one label each, or none.")
+        raise InvalidArgument(f"labels= has {len(names)} for {len(items)} estimates: give one each, or None.")
     rows = list(zip(names, items, strict=True))
     panels = _panels(rows)
-    ax = paper.axes(ax, 8.4, min(30.0, 0.6 + _ROW * max(2, len(items)) + _AXIS * _ROW * len(panels)))
+    ax = paper.axes(ax, 8.4, min(60.0, 0.6 + _ROW * max(2, len(items)) + _AXIS * _ROW * len(panels)))
     if not items:
         return paper.blank(ax, "", "no estimates to draw")
     if labels is not None and len({item.name for item in items}) == 1:
@@ -62,7 +62,7 @@ def estimates(items: Sequence[Estimate], labels: Sequence[Any] | None = None, ax
 
 
 def _panels(rows: Sequence[tuple[Any, Estimate]]) -> list[list[tuple[Any, Estimate]]]:
-    """Return rows that can share an axis together: of one unit, and none so large that the others become dots at 0."""
+    """Return rows by the axis they can share: of one unit, and none so large that others end up at its zero."""
     panels: list[list[tuple[Any, Estimate]]] = []
     for row in rows:
         fitting = [part for part in panels if part[0][1].unit == row[1].unit and _near(row[1], part)]
@@ -82,40 +82,47 @@ def _near(item: Estimate, part: Sequence[tuple[Any, Estimate]]) -> bool:
 
 
 def _split(ax: Axes, rows: list[int]) -> list[Axes]:
-    """Return the Axes, or inset ones for several panels, from the top, their heights in proportion to their rows."""
+    """Return the Axes, or for several panels inset ones from the top, high in proportion to their rows."""
     if len(rows) == 1:
         return [ax]
     ax.set_axis_off()
     total, top, panels = sum(rows) + _AXIS * (len(rows) - 1), 1.0, []
     for count in rows:
         height = count / total
-        panels.append(ax.inset_axes((0.0, top - height, 1.0, height)))
+        panels.append(ax.inset_axes((0.0, top - height, 1.0, height), facecolor=ax.get_facecolor()))
         top -= height + _AXIS / total
+        # The Axes may come from another style than the one in force.
+        panels[-1].tick_params(color=ax.title.get_color(), labelcolor=ax.title.get_color())
+        for part in (panels[-1].title, panels[-1].xaxis.label, panels[-1].spines["bottom"]):
+            part.set_color(ax.title.get_color())
     return panels
 
 
 def _panel(ax: Axes, names: list[Any], items: list[Estimate]) -> None:
     """Draw estimates of one unit."""
-    colours = paper.palette(ax)
-    rows, unit = range(len(items)), items[0].unit
-    ax.set_xlim(*_limits(items, unit))
-    left, right = ax.get_xlim()
+    colours, rows = paper.palette(ax), list(range(len(items)))
+    left, right = ax.set_xlim(*_limits(items))
+    ax.set_ylim(len(items) - 0.5, -0.5)
     # An interval without an end runs to the edge.
-    ends = [(max(item.low, left), min(item.high, right)) for item in items]
-    ax.hlines(list(rows), [low for low, _ in ends], [high for _, high in ends], color=colours.first, linewidth=2.2)
-    ax.plot(
-        [item.value if math.isfinite(item.value) else math.nan for item in items],
-        list(rows),
-        "o",
-        color=colours.first,
-        markersize=7,
-        markeredgecolor=colours.paper,
-        markeredgewidth=1,
-    )
-    for row, item in zip(rows, items, strict=True):
-        if math.inf in (item.value, item.high):
-            ax.plot(1.0, row, ">", color=colours.first, transform=ax.get_yaxis_transform(), clip_on=False)
-        undefined = math.isnan(item.value)
+    lows, highs = [max(item.low, left) for item in items], [min(item.high, right) for item in items]
+    values = [item.value if math.isfinite(item.value) else math.nan for item in items]
+    ax.hlines(rows, lows, highs, color=colours.first, linewidth=2.2)
+    ax.plot(values, rows, "o", color=colours.first, markersize=7, markeredgecolor=colours.paper)
+    endless = [row for row, item in enumerate(items) if math.inf in (item.value, item.high)]
+    edge: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+    ax.plot([1.0] * len(endless), endless, ">", color=colours.first, markersize=7, **edge)
+    paper.tidy(ax, colours, grid="x")
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    if paper.row_labels(ax, names, 44) == 1:
+        _write_values(ax, items)
+    _value_axis(ax, items)
+
+
+def _write_values(ax: Axes, items: Sequence[Estimate]) -> None:
+    """Write each value with its interval to the right of its row."""
+    for row, item in enumerate(items):
+        look: dict[str, Any] = {"alpha": 0.65, "style": "italic"} if math.isnan(item.value) else {}
         ax.annotate(
             _words(item),
             (1.0, row),
@@ -125,20 +132,14 @@ def _panel(ax: Axes, names: list[Any], items: list[Estimate]) -> None:
             va="center",
             fontsize="small",
             color=ax.title.get_color(),
-            alpha=0.65 if undefined else 1.0,
-            style="italic" if undefined else "normal",
+            **look,
         )
-    paper.tidy(ax, colours, grid="x")
-    ax.spines["left"].set_visible(False)
-    ax.set_yticks(list(rows), [paper.safe(name, 44) for name in names])
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(items) - 0.5, -0.5)
-    _value_axis(ax, items, unit)
 
 
-def _limits(items: Sequence[Estimate], unit: str) -> tuple[float, float]:
-    """Return the ends of the axis: near the data, except that one estimate alone is shown on its whole scale."""
+def _limits(items: Sequence[Estimate]) -> tuple[float, float]:
+    """Return the ends of the axis: close to the data; one estimate alone is shown on its whole scale."""
     ends = [end for item in items for end in (item.value, item.low, item.high) if math.isfinite(end)]
+    unit = items[0].unit
     whole = _WHOLE.get(unit, (0.0, 0.0))
     if len(items) == 1 or not ends:
         ends += whole
@@ -162,15 +163,15 @@ def _words(item: Estimate) -> str:
     return paper.safe(f"{texts[0]}  ({texts[1].removesuffix(' %')} to {texts[2].removesuffix(' %')})")
 
 
-def _value_axis(ax: Axes, items: Sequence[Estimate], unit: str) -> None:
+def _value_axis(ax: Axes, items: Sequence[Estimate]) -> None:
     """Label the axis of values with their unit, and say what the lines are where they are all the same."""
+    unit = items[0].unit
     # Names to the left and values to the right will take about half of the width that the axes have now.
-    label = max(len(f"{end:,.0f}") for end in ax.get_xlim()) + 2
-    most = min(6, int(paper.size_points(ax)[0] / 2 / (label * 0.6 * paper.font_points("medium"))))
     if unit == "share":
-        paper.share_ticks(ax.xaxis, max(most, 2))
+        paper.share_ticks(ax.xaxis, 5)
     else:
-        paper.number_ticks(ax.xaxis, max(most, 1), whole=False)
+        letters = max(len(f"{end:,.0f}") for end in ax.get_xlim())
+        paper.number_ticks(ax.xaxis, max(2, 34 // (letters + 2)), whole=False)
     counted = " / ".join(dict.fromkeys(item.counted for item in items))
     name = f"share of {counted}" if unit == "share" else unit
     levels = {item.confidence for item in items if not math.isnan(item.low)}

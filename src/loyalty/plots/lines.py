@@ -12,6 +12,7 @@ from loyalty.plots import paper
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
     from numpy.typing import NDArray
 
     from loyalty.plots.paper import Palette
@@ -21,11 +22,12 @@ __all__ = ["cohort_curves", "pareto", "retention", "revenue_retention", "tenure"
 _NAMED_COHORTS = 6  # as many lines as can each bear a name
 
 
-def retention(result: Any, ax: Any = None) -> Axes:
+def retention(result: Any, ax: Axes | None = None) -> Axes:
     """Draw retention over time, with the interval as a band; a period without a rate is a gap.
 
     Args:
-        result: A table with `period`, `start` (date), `rate`, `low`, `high` (shares), as `loyalty.retention` gives.
+        result: A table with `period`, `start` (date), `rate`, `low`, `high` (shares), as `loyalty.retention`
+            gives.
         ax: Axes to draw on; by default those of a new figure.
 
     Returns:
@@ -35,7 +37,8 @@ def retention(result: Any, ax: Any = None) -> Axes:
         >>> import datetime as dt, types, pyarrow as pa
         >>> data = pa.table({"period": ["2024-01"], "start": [dt.date(2024, 1, 1)],
         ...                  "rate": [0.3], "low": [0.2], "high": [0.4]})
-        >>> ax = retention(types.SimpleNamespace(name="retention by month", definition="", note="", data=data))
+        >>> table = types.SimpleNamespace(name="retention by month", definition="", note="", data=data)
+        >>> ax = retention(table)
         >>> ax.get_ylabel()
         'share of customers who came back'
     """
@@ -51,7 +54,7 @@ def retention(result: Any, ax: Any = None) -> Axes:
     return ax
 
 
-def revenue_retention(result: Any, ax: Any = None) -> Axes:
+def revenue_retention(result: Any, ax: Axes | None = None) -> Axes:
     """Draw net and gross revenue retention over time, with their intervals as bands and a line at 100 %.
 
     Args:
@@ -75,15 +78,16 @@ def revenue_retention(result: Any, ax: Any = None) -> Axes:
         (_last(paper.column(result.data, name)), name, colour)
         for name, colour in (("net", colours.first), ("gross", colours.second))
     ]
-    paper.end_labels(ax, [(end, f"{name} {wording.quantity(end, 'share')}", colour) for end, name, colour in ends])
+    labels = [(end, f"{name} {wording.quantity(end, 'share')}", colour) for end, name, colour in ends]
+    paper.end_labels(ax, labels)
     return ax
 
 
 def _banded(ax: Axes, data: Any, names: tuple[str, str, str], colour: str, marker: str = "o") -> None:
-    """Draw a line over time with a band; a point without neighbours still shows, by its marker and error bar."""
+    """Draw a line over time with a band; a point without neighbours has an upright line instead."""
     starts = data.column("start").to_pylist()
     value, low, high = (paper.column(data, name) for name in names)
-    ax.fill_between(starts, low, high, color=colour, alpha=0.2, linewidth=0)  # type: ignore[arg-type]
+    ax.fill_between(starts, low, high, color=colour, alpha=0.2, linewidth=0)
     size = 5 if len(starts) <= 60 else 0
     ax.plot(starts, value, color=colour, marker=marker, markersize=size, linewidth=2, label=names[0])
     # A band has no width at a point whose neighbours are missing.
@@ -116,10 +120,11 @@ def _over_time(ax: Axes, result: Any, colours: Palette) -> None:
 def _from_nought(ax: Axes) -> None:
     """Let the axis of shares begin at zero; without any share to show, let it run to 100 %."""
     drawn = [np.asarray(line.get_ydata(), float) for line in ax.lines]
-    if not any(np.isfinite(values).any() for values in drawn):
-        ax.set_ylim(0.0, 1.0)
+    lowest = [float(np.nanmin(values)) for values in drawn if np.isfinite(values).any()]
+    if lowest:
+        ax.set_ylim(bottom=min(0.0, *lowest))
     else:
-        ax.set_ylim(bottom=min(0.0, *(np.nanmin(values) for values in drawn if np.isfinite(values).any()), 0.0))
+        ax.set_ylim(0.0, 1.0)
 
 
 def _last(values: NDArray[np.float64]) -> float:
@@ -128,7 +133,7 @@ def _last(values: NDArray[np.float64]) -> float:
     return float(there[-1]) if len(there) else math.nan
 
 
-def cohort_curves(result: Any, ax: Any = None) -> Axes:
+def cohort_curves(result: Any, ax: Axes | None = None) -> Axes:
     """Draw a line per cohort as it ages, and their weighted average with its interval.
 
     The first period, which is 100 % by definition, is left out where there are later ones.
@@ -147,21 +152,14 @@ def cohort_curves(result: Any, ax: Any = None) -> Axes:
     if not cells:
         return paper.blank(ax, title, result.note)
     first = 1 if any(cell["offset"] > 0 for cell in cells) else 0
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for cell in sorted(cells, key=lambda cell: int(cell["offset"])):
-        if cell["offset"] >= first and cell["rate"] is not None:
-            curves.setdefault(cell["cohort"], []).append((cell["offset"], cell["rate"]))
-    names = [name for name in dict.fromkeys(cell["cohort"] for cell in cells) if name in curves]
-    shades = _shades(len(names), colours)
-    for name, shade in zip(names, shades, strict=True):
-        ax.plot(
-            *zip(*curves[name], strict=True),
-            color=shade,
-            linewidth=1.3,
-            marker=".",
-            markersize=5,
-            label=paper.safe(name, 24),
-        )
+    curves: dict[str, dict[int, float]] = {}
+    for cell in cells:
+        if cell["offset"] >= first:
+            rate = math.nan if cell["rate"] is None else cell["rate"]
+            curves.setdefault(cell["cohort"], {})[cell["offset"]] = rate
+    drawn = [_curve(ax, dict(sorted(curve.items())), name) for name, curve in curves.items()]
+    for line, shade in zip(drawn, _shades(len(drawn), colours), strict=True):
+        line.set_color(shade)
     average = _average(ax, result.average.data, first, colours)
     paper.tidy(ax, colours)
     paper.share_ticks(ax.yaxis)
@@ -169,65 +167,64 @@ def cohort_curves(result: Any, ax: Any = None) -> Axes:
     _from_nought(ax)
     ax.set(xlabel=f"{result.period}s after the first purchase", ylabel=unit)
     paper.titles(ax, title, subtitle)
-    _name_curves(
-        ax,
-        [(name, curves[name][-1][1], shade) for name, shade in zip(names, shades, strict=True)],
-        average,
-        colours,
-    )
+    _name_curves(ax, drawn, average, colours)
     return ax
+
+
+def _curve(ax: Axes, curve: dict[int, float], name: str) -> Line2D:
+    """Draw the line of a cohort."""
+    return ax.plot(list(curve), list(curve.values()), linewidth=1.2, label=paper.safe(name, 24))[0]
 
 
 def _shades(count: int, colours: Palette) -> list[Any]:
     """Return a colour per cohort, from old to young: apart in lightness too, and none close to the paper."""
     from matplotlib import colormaps
 
-    ends = (0.45, 1.0) if colours.dark else (0.0, 0.6)
+    light = 0.6 if count <= _NAMED_COHORTS else 0.85  # names in these colours must be readable, lines only visible
+    ends = (0.45, 1.0) if colours.dark else (0.0, light)
     return [colormaps["viridis"](share) for share in np.linspace(*ends, max(count, 1))][:count]
 
 
-def _average(ax: Axes, data: Any, first: int, colours: Palette) -> float:
-    """Draw the weighted average with its band; return its last value."""
+def _average(ax: Axes, data: Any, first: int, colours: Palette) -> Line2D:
+    """Draw the weighted average with its band."""
     offset, rate, low, high = (paper.column(data, name) for name in ("offset", "rate", "low", "high"))
     shown = offset >= first
     ax.fill_between(offset[shown], low[shown], high[shown], color=colours.ink, alpha=0.15, linewidth=0)
-    ax.plot(offset[shown], rate[shown], color=colours.ink, linewidth=2.8, label="average")
-    return _last(rate[shown])
+    return ax.plot(offset[shown], rate[shown], color=colours.ink, linewidth=2.8, label="average")[0]
 
 
-def _name_curves(ax: Axes, ends: list[tuple[str, float, Any]], average: float, colours: Palette) -> None:
+def _name_curves(ax: Axes, cohorts: list[Line2D], average: Line2D, colours: Palette) -> None:
     """Name every cohort beside its line while they are few; else the first and the last in a legend."""
-    if len(ends) <= _NAMED_COHORTS:
-        labels = [(height, paper.clean(name, 24), shade) for name, height, shade in ends]
-        paper.end_labels(ax, [*labels, (average, "average", colours.ink)])
+    if len(cohorts) <= _NAMED_COHORTS:
+        lines = [*cohorts, average]
+        ends = [_last(np.asarray(line.get_ydata(), float)) for line in lines]
+        labels = [(end, str(line.get_label()), line.get_color()) for end, line in zip(ends, lines, strict=True)]
+        paper.end_labels(ax, labels)
         return
-    lines = [line for line in ax.lines if line.get_label() != "average"]
-    chosen = [lines[0], lines[-1], ax.lines[-1]]
-    words = [f"{ends[0][0]} (first cohort)", f"{ends[-1][0]} (last cohort)", "average, weighted by size"]
-    ax.legend(chosen, [paper.safe(word, 40) for word in words], frameon=False, labelcolor=colours.ink)
+    first, last = cohorts[0], cohorts[-1]
+    words = [f"{first.get_label()} (first cohort)", f"{last.get_label()} (last cohort)", "average, weighted by size"]
+    ax.legend([first, last, average], words, frameon=False, labelcolor=colours.ink)
 
 
 def cohort_words(result: Any) -> tuple[str, str, str]:
     """Return title, subtitle and unit of a picture of cohorts."""
-    share = "revenue" if result.measure == "revenue" else "customers"
-    title = f"Cohorts by {result.period} of first purchase: {share} who came back"
+    whose, unit = "customers who came back", "share of the cohort"
     if result.measure == "revenue":
-        title = f"Cohorts by {result.period} of first purchase: revenue"
-    unit = "share of the cohort" if result.measure == "customers" else f"share of the first {result.period}'s revenue"
-    if (result.measure, result.mode) == ("revenue", "since"):
-        unit = f"share of revenue since the first {result.period}"
+        whose, unit = "revenue", f"share of the first {result.period}'s revenue"
+        if result.mode == "since":
+            unit = f"share of revenue since the first {result.period}"
     note = f" Note: {result.note}." if result.note else ""
-    return title, result.definition + note, unit
+    return f"Cohorts by {result.period} of first purchase: {whose}", result.definition + note, unit
 
 
-def tenure(result: Any, ax: Any = None) -> Axes:
+def tenure(result: Any, ax: Axes | None = None) -> Axes:
     """Draw the share of customers still active against the days since their first purchase (Kaplan-Meier).
 
     The curve starts from 100 % on day 0, before the first loss.
 
     Args:
-        result: A table with `day`, `survival`, `low`, `high` (shares just after the day) in order of the day, or a
-            result that holds it as `survival`, as `loyalty.tenure` gives.
+        result: A table with `day`, `survival`, `low`, `high` (shares just after the day) in order of the day,
+            or a result that holds it as `survival`, as `loyalty.tenure` gives.
         ax: Axes to draw on; by default those of a new figure.
 
     Returns:
@@ -255,8 +252,8 @@ def tenure(result: Any, ax: Any = None) -> Axes:
     return ax
 
 
-def pareto(result: Any, ax: Any = None) -> Axes:
-    """Draw the Pareto curve, richest customers first, with both readings, and the diagonal of equal customers.
+def pareto(result: Any, ax: Axes | None = None) -> Axes:
+    """Draw the Pareto curve, richest customers first, with both readings; the diagonal is where all are equal.
 
     Args:
         result: A Pareto result, as `loyalty.pareto` gives.
@@ -277,7 +274,7 @@ def pareto(result: Any, ax: Any = None) -> Axes:
     _readings(ax, result, colours)
     paper.tidy(ax, colours, grid="both")
     for axis in (ax.xaxis, ax.yaxis):
-        paper.share_ticks(axis, 10)
+        paper.share_ticks(axis)
     ax.set_xlim(0.0, 1.0)
     ax.set_ylim(min(0.0, float(value.min())), max(1.0, float(value.max())) * 1.015)
     ax.set(xlabel="share of customers, richest first", ylabel=f"share of {result.value}")
@@ -286,7 +283,7 @@ def pareto(result: Any, ax: Any = None) -> Axes:
 
 
 def _readings(ax: Axes, result: Any, colours: Palette) -> None:
-    """Mark what the top customers bring and how few bring most, with lines to both axes and a sentence each."""
+    """Mark what the top customers bring and how few bring most: lines to both axes and a sentence each."""
     share, few, worth = result.revenue_share, result.customer_share, result.value
     points = [
         (result.top_share, share.value, "o", colours.first),
@@ -295,26 +292,22 @@ def _readings(ax: Axes, result: Any, colours: Palette) -> None:
     marks = []
     for across, up, marker, colour in points:
         ax.plot([across, across, 0.0], [0.0, up, up], color=colour, linewidth=1.2, linestyle=":")
-        marks += ax.plot(across, up, marker, color=colour, markersize=9, markeredgecolor=colours.paper, zorder=5)
+        edge: dict[str, Any] = {"markersize": 9, "markeredgecolor": colours.paper, "zorder": 5}
+        marks += ax.plot(across, up, marker, color=colour, **edge)
+    top, most = wording.level(result.top_share), wording.level(result.vital_share)
     words = [
-        f"the top {wording.level(result.top_share)} of customers\nbring {wording.quantity(share.value, 'share')} of {worth}",
-        f"{wording.level(result.vital_share)} of {worth} comes from\n{wording.quantity(few.value, 'share')} of customers",
+        f"the top {top} of customers\nbring {wording.quantity(share.value, 'share')} of {worth}{_interval(share)}",
+        f"{most} of {worth} comes from\n{wording.quantity(few.value, 'share')} of customers{_interval(few)}",
     ]
-    legend = ax.legend(
-        marks,
-        words,
-        loc="lower right",
-        labelcolor=colours.ink,
-        facecolor=colours.paper,
-        framealpha=0.9,
-        edgecolor="none",
-        labelspacing=0.9,
-        borderaxespad=1.0,
-    )
-    for text, item in zip(legend.get_texts(), (share, few), strict=True):
-        if np.isfinite(item.low) and np.isfinite(item.high):
-            low, high = (
-                wording.quantity(item.low, "share").removesuffix(" %"),
-                wording.quantity(item.high, "share"),
-            )
-            text.set_text(f"{text.get_text()}\n({wording.level(item.confidence)} interval {low} to {high})")
+    # On small axes the words would cover the curve.
+    size = "medium" if paper.size_points(ax)[0] > 30 * paper.font_points("medium") else "x-small"
+    box: dict[str, Any] = {"facecolor": colours.paper, "edgecolor": "none", "framealpha": 0.9, "fontsize": size}
+    ax.legend(marks, words, loc="lower right", labelcolor=colours.ink, labelspacing=0.9, borderaxespad=1.0, **box)
+
+
+def _interval(item: Any) -> str:
+    """Return the interval of a share as a line of its own, if there is one."""
+    if not (np.isfinite(item.low) and np.isfinite(item.high)):
+        return ""
+    low, high = wording.quantity(item.low, "share").removesuffix(" %"), wording.quantity(item.high, "share")
+    return f"\n({wording.level(item.confidence)} interval {low} to {high})"

@@ -9,7 +9,7 @@ import textwrap
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -33,6 +33,7 @@ __all__ = [
     "mixed",
     "number_ticks",
     "palette",
+    "row_labels",
     "safe",
     "share_ticks",
     "size_points",
@@ -45,7 +46,7 @@ _STEPS = (1, 2, 2.5, 5, 10)  # between two ticks, times a power of ten
 _SUBTITLE = "loyalty-subtitle"
 
 
-def axes(ax: Any, width: float = 7.2, height: float = 4.2) -> Axes:
+def axes(ax: Axes | None, width: float = 7.2, height: float = 4.2) -> Axes:
     """Return the caller's Axes, or new ones in a figure of their own.
 
     Args:
@@ -62,12 +63,12 @@ def axes(ax: Any, width: float = 7.2, height: float = 4.2) -> Axes:
         return ax
     if ax is not None:
         raise InvalidArgument(
-            f"ax is of type {type(ax).__name__}: pass one matplotlib Axes, such as figure.add_subplot(), or None."
+            f"ax= is of type {type(ax).__name__}: pass one matplotlib Axes, such as figure.add_subplot(), or None."
         )
-    # pyplot shows a figure because it keeps it, in one list for the whole process, until somebody closes it. At a
-    # prompt that is wanted: a notebook displays what its cell drew, then closes it. A service would leak a figure a
-    # request, and pyplot is not safe in threads, so everywhere else the figure belongs to its Axes alone and goes
-    # when they go. Python sets sys.ps1 for programs to tell the two apart; Jupyter and IPython set it too.
+    # pyplot shows a figure because it keeps it, in one list for the whole process, until somebody closes it. At
+    # a prompt that is wanted: a notebook displays what its cell drew, then closes it. A service would leak a
+    # figure per request, and pyplot is not safe in threads, so everywhere else the figure belongs to its Axes
+    # alone and goes when they go. Python sets sys.ps1 at a prompt, and Jupyter and IPython do too.
     if hasattr(sys, "ps1") and threading.current_thread() is threading.main_thread():
         from matplotlib import pyplot as plt
 
@@ -79,7 +80,9 @@ def axes(ax: Any, width: float = 7.2, height: float = 4.2) -> Axes:
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours that stand out on the paper: three of Okabe & Ito's (2008), which colour-blind readers tell apart.
+    """Colours that stand out on the paper and that colour-blind readers tell apart.
+
+    Source: Okabe & Ito (2008), Color Universal Design: blue and vermilion, on dark paper sky blue and orange.
 
     Attributes:
         first: The main series.
@@ -119,11 +122,13 @@ def luminance(colour: Any) -> float:
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
-def mixed(colours: Palette, ink: float) -> tuple[float, ...]:
+def mixed(colours: Palette, ink: float) -> tuple[float, float, float]:
     """Return the colour of the paper with a share of ink in it."""
     from matplotlib.colors import to_rgb
 
-    return tuple(float(part) for part in (1 - ink) * np.array(colours.paper) + ink * np.array(to_rgb(colours.ink)))
+    parts = zip(colours.paper, to_rgb(colours.ink), strict=True)
+    red, green, blue = ((1 - ink) * paper + ink * written for paper, written in parts)
+    return red, green, blue
 
 
 def column(data: Any, name: str) -> NDArray[np.float64]:
@@ -140,7 +145,7 @@ def clean(text: Any, limit: int = 0) -> str:
 
 
 def safe(text: Any, limit: int = 0) -> str:
-    r"""Return cleaned text that matplotlib shows as it is: dollars are escaped, or "$x_1$" would become a formula.
+    r"""Return cleaned text that matplotlib shows as it is: unescaped, "$x_1$" would become a formula.
 
     Examples:
         >>> safe("price <b>$5$</b>\n"), safe("a long label", limit=7)
@@ -178,7 +183,7 @@ def titles(ax: Axes, title: str, subtitle: str = "") -> None:
     side = rcParams["axes.titlelocation"]
     lines = _wrapped(subtitle, width, small)
     rise = 6 + len(lines) * small * 1.3 + (3 if lines else 0)
-    ax.set_title("\n".join(_wrapped(title, width, ax.title.get_fontsize())), pad=rise)
+    ax.set_title("\n".join(_wrapped(title, width, float(ax.title.get_fontsize()))), pad=rise)
     if lines:
         ax.annotate(
             "\n".join(lines),
@@ -199,9 +204,9 @@ def titles(ax: Axes, title: str, subtitle: str = "") -> None:
 def _wrapped(text: str, width: float, size: float) -> list[str]:
     """Return the lines of a text, as few as fit a width in points and about equally long."""
     shown, most = clean(text), max(20, int(width / (size * _LETTER)))
-    lines = textwrap.wrap(shown, most)
+    lines = textwrap.wrap(shown, most, break_on_hyphens=False)
     for fewer in range(len(shown) // max(1, len(lines)), most) if len(lines) > 1 else ():
-        even = textwrap.wrap(shown, fewer, break_long_words=False)
+        even = textwrap.wrap(shown, fewer, break_long_words=False, break_on_hyphens=False)
         if len(even) <= len(lines) and max(map(len, even)) <= most:
             lines = even
             break
@@ -209,20 +214,29 @@ def _wrapped(text: str, width: float, size: float) -> list[str]:
     return [_escape(line) for line in lines]
 
 
-def tidy(ax: Axes, colours: Palette, grid: str = "y") -> None:
+def tidy(ax: Axes, colours: Palette, grid: Literal["x", "y", "both"] = "y") -> None:
     """Take away the frame's upper and right line, and lay a faint grid behind the data."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(visible=False)
-    ax.grid(visible=True, axis=grid, color=colours.ink, alpha=0.12, linewidth=0.8, linestyle="-")  # type: ignore[arg-type]
+    ax.grid(visible=True, axis=grid, color=colours.ink, alpha=0.12, linewidth=0.8, linestyle="-")
     ax.set_axisbelow(True)
 
 
 def share_ticks(axis: Axis, most: int = 8) -> None:
-    """Label an axis of shares in percent, at most so many steps: 0.25 is shown as 25 %."""
+    """Label an axis of shares in percent, in as many steps as have room: 0.25 is shown as 25 %."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(nbins=most, steps=_STEPS))
+    steps = min(most, _room(axis, letters=6))
+    axis.set_major_locator(MaxNLocator(nbins=steps, steps=_STEPS, min_n_ticks=min(2, steps)))
     axis.set_major_formatter(FuncFormatter(_percent))
+
+
+def _room(axis: Axis, letters: int) -> int:
+    """Return how many labels of some length fit along an axis, at least one."""
+    width, height = size_points(axis.axes)
+    size, across = font_points("medium"), axis is axis.axes.xaxis
+    label = (letters + 1.5) * 0.6 * size if across else 1.8 * size
+    return max(1, int((width if across else height) / label))
 
 
 def _percent(share: float, _place: int | None = None) -> str:
@@ -231,11 +245,13 @@ def _percent(share: float, _place: int | None = None) -> str:
 
 
 def number_ticks(axis: Axis, most: int = 8, *, whole: bool = True) -> None:
-    """Label an axis of counts (whole) or other numbers in at most so many steps, thousands separated."""
+    """Label an axis of counts (whole) or other numbers, in as many steps as have room, thousands separated."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    least = 1 if whole else 2
-    axis.set_major_locator(MaxNLocator(nbins=most, steps=_STEPS, integer=whole, min_n_ticks=least))
+    letters = max(len(_number(round(end))) for end in axis.get_view_interval())
+    steps = min(most, _room(axis, letters))
+    least = min(1 if whole else 2, steps)
+    axis.set_major_locator(MaxNLocator(nbins=steps, steps=_STEPS, integer=whole, min_n_ticks=least))
     axis.set_major_formatter(FuncFormatter(_number))
 
 
@@ -243,19 +259,19 @@ def _number(value: float, _place: int | None = None) -> str:
     return f"{round(value, 9) + 0.0:,.12g}"
 
 
-def end_labels(ax: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
-    """Write labels at the right edge, at the heights of the lines they name, moved apart where they would overlap.
+def end_labels(ax: Axes, labels: Sequence[tuple[float, str, Any]]) -> None:
+    """Write labels at the right edge, each beside the end of its line, moved apart where they would overlap.
 
     Args:
         ax: Axes whose limits are final.
-        labels: Height in data units, text, colour; heights that are not finite are passed over.
+        labels: Height of the end in data units, safe text, colour; without a finite height there is no label.
     """
     shown = [label for label in labels if math.isfinite(label[0])]
     heights = [float(ax.transLimits.transform((0.0, label[0]))[1]) for label in shown]
     gap = font_points("medium") * 1.25 / size_points(ax)[1]
     for (_, text, colour), height in zip(shown, _spread(heights, gap), strict=True):
         ax.annotate(
-            _escape(text),
+            text,
             (1.0, height),
             (6, 0),
             xycoords="axes fraction",
@@ -277,6 +293,14 @@ def _spread(heights: Sequence[float], gap: float) -> list[float]:
         placed[place] = min(placed[place], ceiling)
         ceiling = placed[place] - gap
     return placed
+
+
+def row_labels(ax: Axes, names: Sequence[Any], limit: int) -> int:
+    """Name the rows 0, 1, … along the y axis, every second or third one where they are many; return that step."""
+    room = size_points(ax)[1] / (font_points("medium") * 1.3)
+    step = math.ceil(len(names) / max(1.0, room))
+    ax.set_yticks(range(0, len(names), step), [safe(name, limit) for name in names[::step]])
+    return step
 
 
 def headline(result: Any) -> str:

@@ -94,9 +94,7 @@ def pareto(
         checks.confidence_level(confidence),
     )
     if value == "profit" and "cost" not in tx.roles:
-        raise MissingData(
-            'value="profit" needs the cost of what was sold: pass cost=<column> to transactions().'
-        )
+        raise MissingData('value="profit" needs the cost of what was sold: pass cost=<column> to transactions().')
     return measure_parts(
         tx,
         _valued(tx, value),
@@ -158,13 +156,9 @@ class _Question(NamedTuple):
             definition = f"Share of {value} that the top {top} of customers bring."
             return f"{value} from the top {top} of customers", definition
         if which == "customer_share":
-            definition = (
-                f"Smallest share of customers that brings {most} of {value}, the one who crosses it inside."
-            )
+            definition = f"Smallest share of customers that brings {most} of {value}, the one who crosses it inside."
             return f"customers who bring {most} of {value}", definition
-        definition = (
-            f"Mean difference in {value} between two customers, over twice the mean (population formula)."
-        )
+        definition = f"Mean difference in {value} between two customers, over twice the mean (population formula)."
         return f"Gini index of {value}", definition
 
     def half(self, error: float) -> float:
@@ -180,9 +174,7 @@ def _result(part: Part, curve: Curve, question: _Question) -> Pareto:
         top = curve.top(max(1, math.ceil(question.customers * n - COUNT_SLACK)))
         vital = curve.fewest(question.revenue)
     else:
-        lacks = (
-            f"the {value} of these {n:,} customers sums to {wording.plain(total)}: there are no shares of it"
-        )
+        lacks = f"the {value} of these {n:,} customers sums to {wording.plain(total)}: there are no shares of it"
         if part.whole:
             raise EmptyData(f"{lacks}. Look at returns, at the sign of amounts and at tx.exclusions.")
     negative = int(curve.who.counts[curve.who.values < 0.0].sum())
@@ -223,9 +215,7 @@ def _revenue_share(curve: Curve, top: Reading, question: _Question, lacks: str, 
     low, high = max(share - half, min(top.customers / n, share)), share + half
     if not below:
         high = min(high, max(share, 1.0))
-    return question.estimate(
-        "revenue_share", n, share, (low, high), numerator=top.value, denominator=total, note=below
-    )
+    return question.estimate("revenue_share", n, share, (low, high), numerator=top.value, denominator=total, note=below)
 
 
 def _customer_share(curve: Curve, vital: Reading, question: _Question, lacks: str) -> Estimate:
@@ -251,9 +241,7 @@ def _gini(curve: Curve, question: _Question, lacks: str) -> Estimate:
 def _tied(name: str, reading: Reading) -> str:
     """Return the note that more customers are flagged than counted."""
     counted = f"the last of the {name} {reading.customers:,}"
-    return (
-        f"{reading.ties:,} more customers equal {counted} and are flagged with them" if reading.ties else ""
-    )
+    return f"{reading.ties:,} more customers equal {counted} and are flagged with them" if reading.ties else ""
 
 
 def _concentration(curve: Curve, question: _Question, kind: str, *, defined: bool) -> Table:
@@ -308,7 +296,7 @@ class ParetoFlags(NamedTuple):
     is_vital: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Pareto(EstimateSet):
     """How revenue or profit is spread over customers.
 
@@ -409,9 +397,7 @@ class Pareto(EstimateSet):
         try:
             given = np.asarray(values, np.float64)
         except (TypeError, ValueError) as err:
-            raise InvalidArgument(
-                f"values={values!r}: give numbers, what customers bring, as [12.5, 80]."
-            ) from err
+            raise InvalidArgument(f"values={values!r}: give numbers, what customers bring, as [12.5, 80].") from err
         limits = (cut - ROUNDING * abs(cut) for cut in (self.top_threshold, self.vital_threshold))
         return ParetoFlags(*(np.greater_equal(given, limit) for limit in limits))
 
@@ -443,9 +429,7 @@ class Pareto(EstimateSet):
         rows = [(item.name, _said(item), _interval(item).strip(" ()")) for item in self.estimates().values()]
         for name in ("top", "vital"):
             threshold = wording.quantity(getattr(self, f"{name}_threshold"), "money")
-            rows.append(
-                (f"threshold of the {name} {getattr(self, f'{name}_customers'):,} customers", threshold, "")
-            )
+            rows.append((f"threshold of the {name} {getattr(self, f'{name}_customers'):,} customers", threshold, ""))
         rows += [("note", note, "") for note in self.notes]
         return wording.html_table((f"Pareto of {self.value}", "", "interval"), rows)
 

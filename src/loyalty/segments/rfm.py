@@ -143,9 +143,7 @@ def _own_names(bins: int, segments: Mapping[str, tuple[Span, Span]]) -> dict[tup
     """Return the caller's segment of each pair of scores, after a look at the caller's table."""
     example = '{"Best": ((4, 5), (4, 5)), "Rest": ((1, 5), (1, 5))}'
     if not isinstance(segments, Mapping) or not segments:
-        raise InvalidArgument(
-            f"segments={segments!r}: give name → ((lowest r, highest r), (same of f)), as {example}."
-        )
+        raise InvalidArgument(f"segments={segments!r}: give name → ((lowest r, highest r), (same of f)), as {example}.")
     for name, spans in segments.items():
         if not isinstance(name, str) or not _are_spans(spans, bins):
             raise InvalidArgument(
@@ -169,9 +167,7 @@ def _are_spans(spans: Any, bins: int) -> bool:
 
 def _first_fit(segments: Mapping[str, tuple[Span, Span]], r: int, f: int) -> str:
     """Return the first segment that holds a pair of scores."""
-    fits = (
-        name for name, (of_r, of_f) in segments.items() if of_r[0] <= r <= of_r[1] and of_f[0] <= f <= of_f[1]
-    )
+    fits = (name for name, (of_r, of_f) in segments.items() if of_r[0] <= r <= of_r[1] and of_f[0] <= f <= of_f[1])
     return next(fits, OTHER)
 
 
@@ -206,11 +202,7 @@ def _scored(tx: Transactions, cuts: Mapping[str, tuple[float, ...]]) -> Frame:
     return _measured(tx).with_columns(
         **{
             score: sum(
-                (
-                    _reached(nw.col(measure), cut, fewer=score == "r")
-                    for cut in cuts[score]
-                    if not math.isnan(cut)
-                ),
+                (_reached(nw.col(measure), cut, fewer=score == "r") for cut in cuts[score] if not math.isnan(cut)),
                 start=nw.lit(1),
             ).cast(nw.Int64)
             for score, measure in _MEASURES.items()
@@ -291,9 +283,7 @@ def _sentence(rows: list[dict[str, Any]], *, defined: bool) -> str:
     most, richest = (max(rows, key=lambda row: row[name]) for name in ("customers", "revenue"))
     largest = f"the largest is {most['segment']} ({wording.quantity(most['share'], 'share')} of customers)"
     filled = sum(1 for row in rows if row["customers"])
-    head = (
-        f"{sum(row['customers'] for row in rows):,} customers in {filled} of {len(rows)} segments: {largest}"
-    )
+    head = f"{sum(row['customers'] for row in rows):,} customers in {filled} of {len(rows)} segments: {largest}"
     if not defined:
         return f"{head}."
     share, part = (
@@ -325,7 +315,7 @@ def _grid(cells: Mapping[tuple[int, int], Mapping[str, Any]], scheme: _Scheme, k
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RFM:
     """Customers scored by recency, frequency and money, and the segments they fall into.
 
@@ -366,9 +356,7 @@ class RFM:
             ClosedError: The transactions were closed.
         """
         tx = self.part.tx
-        scored = self.part.of(
-            _scored(tx, {score: self.cuts[measure] for score, measure in _MEASURES.items()})
-        )
+        scored = self.part.of(_scored(tx, {score: self.cuts[measure] for score, measure in _MEASURES.items()}))
         named = tx.engine.attach(self.grid.data.select(["r", "f", "segment"]))
         text = nw.concat_str(
             [nw.col(score).cast(nw.String) for score in _MEASURES], separator="" if self.bins < 10 else "-"
@@ -377,6 +365,9 @@ class RFM:
         frame = frame.select("customer", *_MEASURES.values(), *_MEASURES, "rfm_score", "segment")
         order = {"r": True, "f": True, "m": True, "monetary": True, "customer": False}
         return tx.hand_back(frame.sort(*order, descending=list(order.values())))
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return str(self.segments)

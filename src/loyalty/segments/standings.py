@@ -156,7 +156,6 @@ class Curve:
     def fewest(self, share: float) -> Reading:
         """Read how few customers bring a share of the total, the one who crosses it inside."""
         wanted = share * self.total
-        # The first such place, by a scan: where values are negative the curve falls again.
         place = int(np.argmax(self.brought >= wanted - _SLACK * self.total))
         last, count = float(self.who.values[place]), int(self.who.counts[place])
         before = float(self.brought[place]) - count * last
@@ -164,16 +163,13 @@ class Curve:
         return self.top(int(self.who.reached[place]) - count + needed)
 
     def scatter(self, reading: Reading, share: float) -> float:
-        """Return the standard error of the mean of z = max(v − q, 0) + (k/n)·q − share·v over customers.
+        """Return the standard error of the mean of z = max(v − q, 0) − share·v over customers.
 
-        v is a customer's value, k and q are the reading's count and threshold. Divided by the mean value it
-        is the standard error of the top k's share (Beach & Davidson 1983); divided by q, the slope of the
-        curve of sums, that of k/n where the share is given.
+        v is a customer's value, q the reading's threshold. Divided by the mean value it is the standard error of
+        the top k's share (Beach & Davidson 1983; their z has a constant more, which does not scatter); divided by
+        q, the slope of the curve of sums, that of k/n where the share is given.
         """
-        values, last = self.who.values, reading.threshold
-        return self._error(
-            np.maximum(values - last, 0.0) + reading.customers / self.who.n * last - share * values
-        )
+        return self._error(np.maximum(self.who.values - reading.threshold, 0.0) - share * self.who.values)
 
     def gini(self) -> tuple[float, float]:
         """Return Σ|v − w| over all pairs ÷ (2n·Σv), the population formula, and its standard error.
@@ -206,7 +202,7 @@ class Curve:
 
     def _error(self, z: Floats) -> float:
         """Return the standard error of the mean of z over customers; NaN for a single one."""
-        n, counts = self.who.n, self.who.counts
+        n, counts = self.who.n, self.who.counts.astype(np.float64)  # of like types the products are fast
         if n < 2:
             return math.nan
         around = z - (z @ counts) / n

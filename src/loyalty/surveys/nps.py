@@ -24,7 +24,7 @@ DIFFERENCE_METHODS = ("adjusted_wald", "wald")
 _DEFINITION = "100 × (share of promoters, scores 9 and 10, minus share of detractors, scores 0 to 6)"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class NPS(Estimate):
     """A net promoter score with its interval and the three counts behind it; all else as in `Estimate`.
 
