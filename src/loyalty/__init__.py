@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loyalty import datasets, errors, plots
     from loyalty.estimates import Estimate
+    from loyalty.metrics.allocation import WalletAllocation, wallet_allocation
     from loyalty.metrics.cohorts import Cohorts, cohorts
     from loyalty.metrics.repurchase import repurchase_rate
     from loyalty.metrics.retention import churn_rate, retention, retention_rate
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from loyalty.metrics.tenure import Tenure, tenure
     from loyalty.metrics.upsell import upsell_ratio
     from loyalty.metrics.value import HistoricalValue, historical_value
-    from loyalty.metrics.wallet import ShareOfWallet, share_of_wallet, wallet_allocation
+    from loyalty.metrics.wallet import ShareOfWallet, share_of_wallet
     from loyalty.overview import Overview, overview
     from loyalty.segments.pareto import Pareto, pareto
     from loyalty.segments.rfm import RFM, rfm
@@ -47,8 +48,9 @@ _HOMES = {
     "HistoricalValue": "metrics.value",
     "historical_value": "metrics.value",
     "ShareOfWallet": "metrics.wallet",
+    "WalletAllocation": "metrics.allocation",
     "share_of_wallet": "metrics.wallet",
-    "wallet_allocation": "metrics.wallet",
+    "wallet_allocation": "metrics.allocation",
     "Overview": "overview",
     "overview": "overview",
     "Pareto": "segments.pareto",
@@ -82,6 +84,7 @@ __all__ = [
     "Table",
     "Tenure",
     "Transactions",
+    "WalletAllocation",
     "__version__",
     "churn_rate",
     "cohorts",

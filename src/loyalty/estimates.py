@@ -328,7 +328,7 @@ def ratio(
         counted: What the units are, in the plural.
     """
     low, high = delta_ratio(moments, confidence) if interval is None else interval
-    single = "no interval: it needs two customers or more" if moments.n == 1 and moments.x else ""
+    single = f"no interval: it needs two {counted} or more" if moments.n == 1 and moments.x else ""
     return Estimate(
         name=name,
         value=moments.ratio,

@@ -65,8 +65,12 @@ def grouping(tx: Transactions, by: Any = None, cohort: str | None = None) -> Gro
         raise InvalidArgument("give by=<column> or cohort=<period>, not both.")
     if cohort is not None:
         period: Any = checks.choice("cohort", cohort, periods.PERIODS)
-        first = tx.with_period(tx.customers.select("customer", "first_day"), period, "first_day", "group")
-        members = first.select("customer", "group")
+
+        def build() -> Frame:
+            first = tx.with_period(tx.customers.select("customer", "first_day"), period, "first_day", "group")
+            return first.select("customer", "group")
+
+        members = tx.kept(f"first_{period}", build)
         return Grouping(f"{period} of first purchase", members, lambda index: periods.period_label(index, period))
     return Grouping(str(by), tx.first_values(by), lambda value: value)
 
@@ -122,7 +126,7 @@ def _rows(tx: Transactions, frame: Frame, aggregates: Sequence[nw.Expr], keys: S
     if not keys:
         rows: list[Row] = tx.collect(frame.select(*aggregates)).to_pylist()
         return rows
-    table = tx.collect(frame.group_by(*keys).agg(*aggregates) if aggregates else frame.select(*keys).unique(keys))
+    table = tx.collect(frame.group_by(*keys).agg(*aggregates) if aggregates else frame.select(*keys).unique(list(keys)))
     if keys[0] == "group" and table.num_rows > MOST_GROUPS:
         _refuse_too_many(table["group"])
     rows = table.to_pylist()

@@ -11,7 +11,7 @@ from loyalty.errors import ColumnError, InvalidArgument
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["cast_ids", "family", "named_back", "named_columns", "readable", "select", "tidy", "with_dates"]
+__all__ = ["as_dtype", "cast_ids", "family", "named_back", "named_columns", "readable", "select", "tidy", "with_dates"]
 
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
              "UHUGEINT"}  # fmt: skip
@@ -224,6 +224,16 @@ def with_dates(table: pa.Table, days: Sequence[str]) -> pa.Table:
         dates = table[name].cast(pa.int32()).cast(pa.date32())
         table = table.set_column(table.column_names.index(name), name, dates)
     return table
+
+
+def as_dtype(ids: Any, own: Any) -> Any:
+    """Return a pandas column of ids in the log's dtype, unless that would change one the log does not hold."""
+    try:
+        cast = ids.astype(own)
+    except (TypeError, ValueError, OverflowError):
+        return ids
+    same = cast.isna() if len(cast) == 0 else (cast == ids) | (cast.isna() & ids.isna())
+    return cast if bool(same.all()) else ids
 
 
 def cast_ids(column: Any, own: Any) -> Any:

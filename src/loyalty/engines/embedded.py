@@ -241,7 +241,7 @@ class Embedded:
             return self._ids.encode(pd.Series(column.to_pylist(), dtype=object, name=label))
         own = str(self._own_id_type())
         other = str(self._cursor().from_arrow(canonical.named_columns([column])).types[0])
-        if canonical.family(own) != canonical.family(other):
+        if other != '"NULL"' and canonical.family(own) != canonical.family(other):
             raise ColumnError(
                 f"the customers of the log are of type {own}, those in column {label!r} are {other}: none would "
                 "match. Convert one of them."
@@ -260,7 +260,7 @@ class Embedded:
         if self._ids is not None:
             frame["customer"] = self._ids.decode(table["customer"])
         if self._ids is None or not (own == object or hasattr(own, "categories")):
-            frame["customer"] = frame["customer"].astype(own)
+            frame["customer"] = canonical.as_dtype(frame["customer"], own)
         return frame.rename(columns={"customer": label})
 
     def _to_arrow_kind(self, table: pa.Table, customer: Any, label: str) -> Any:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PandasFrame", "Source", "open_source"]
 
-_NO_ARROW = {"UHUGEINT", "BIGNUM"}  # DuckDB hands these over as other numbers, or as bytes
+_NO_ARROW = {"UHUGEINT", "BIGNUM", "BIT"}  # DuckDB hands these over as other numbers, or as bytes
 
 
 class Source(Protocol):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from loyalty.tables import Grouped
     from loyalty.transactions import Transactions
 
-__all__ = ["RatioSpec", "moment_sums", "moments_of", "ratio_of_sums"]
+__all__ = ["RatioSpec", "bootstrapped", "moment_sums", "moments_of", "ratio_of_sums"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -114,12 +114,12 @@ def ratio_of_sums(
     if spec.method == "delta":
         return measure(tx, frame, moment_sums(), lambda rows: spec.estimate(moments_of(rows[0])), by=by, cohort=cohort)
     pairs = frame.with_columns(nw.col("y").cast(nw.Float64), nw.col("x").cast(nw.Float64))
-    return measure(tx, pairs, [nw.len().alias("n")], lambda rows: _bootstrapped(rows, spec), keys=["y", "x"],
+    return measure(tx, pairs, [nw.len().alias("n")], lambda rows: bootstrapped(rows, spec), keys=["y", "x"],
                    by=by, cohort=cohort)  # fmt: skip
 
 
-def _bootstrapped(rows: list[dict[str, Any]], spec: RatioSpec) -> Estimate:
-    """Return the estimate of distinct (y, x) pairs and their counts, with a percentile bootstrap interval."""
+def bootstrapped(rows: list[dict[str, Any]], spec: RatioSpec) -> Estimate:
+    """Return the estimate of (y, x) pairs and their counts `n`, with a percentile bootstrap interval."""
     y, x, n = (np.array([row[name] for row in rows], float) for name in ("y", "x", "n"))
     moments = RatioMoments(int(n.sum()), float(y @ n), float(x @ n), float((y * y) @ n), float((x * y) @ n),
                            float((x * x) @ n))  # fmt: skip

@@ -290,8 +290,8 @@ def _inactivity_churn(
             f"churn rate ({days} days of silence)",
             int(row["silent"] or 0),
             n,
-            definition=f"Customers whose last purchase lies at least {days} days before the end of the observed window, "
-            f"among customers first seen at least {days} days before it.",
+            definition=f"Customers whose last purchase lies at least {days} days before the end of the observed "
+            f"window, among customers first seen at least {days} days before it.",
             confidence=confidence,
             method=method,
             note=young if everybody > n else "",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
 from loyalty import checks, estimates, periods
+from loyalty.estimates import RatioMoments
 from loyalty.grouping import measure
-from loyalty.metrics.ratios import RatioSpec, moment_sums, moments_of, ratio_of_sums
+from loyalty.metrics.ratios import RatioSpec, bootstrapped
 from loyalty.metrics.retention import base_periods, too_short
 from loyalty.tables import Grouped, Table
 
@@ -42,7 +43,8 @@ class RevenueRetention(Table):
     gross: Estimate
 
     def __str__(self) -> str:
-        return f"{self.net}\n{self.gross}"
+        note = f"\nNote: {self.note}." if self.note and len(self) else ""  # without rows the rates say why
+        return f"{self.net}\n{self.gross}{note}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pooled rates and the rows as JSON-ready values."""
@@ -73,7 +75,9 @@ def revenue_retention(
     Returns:
         A row per period that lies, with the next, wholly inside the observed window: `period`, `start`, `customers`,
         `base_spend`, `next_spend`, `net`, `net_low`, `net_high`, `gross`, `gross_low`, `gross_high`, `excluded`
-        (customers with base spend ≤ 0). With `.net` and `.gross`, both pooled over the periods.
+        (customers with base spend ≤ 0). Rates are NaN where nobody counts, limits where fewer than two customers do,
+        and the note says so. With `.net` and `.gross`, both pooled over the periods: there `excluded` counts customers
+        left out of all their periods, and the note each customer's periods left out.
 
     Examples:
         >>> import pandas as pd, loyalty as ly
@@ -85,13 +89,8 @@ def revenue_retention(
     """
     checks.confidence_level(confidence)
     frame = _base_and_next(tx, period)
-    aggregates = [
-        *moment_sums("net", "base", "net_"),
-        *moment_sums("gross", "base", "gross_"),
-        nw.col("excluded").sum(),
-    ]
     tables = measure(
-        tx, frame, aggregates, lambda rows: {row["period"]: row for row in rows}, keys=["period"], by=by, cohort=cohort
+        tx, frame, _sums(), lambda rows: {row["period"]: row for row in rows}, keys=["period"], by=by, cohort=cohort
     )
     pooled = revenue_retention_rate(tx, period, by=by, cohort=cohort, confidence=confidence)
     if isinstance(tables, Grouped) and isinstance(pooled, Grouped):
@@ -116,24 +115,36 @@ def revenue_retention_rate(
 
     Arguments as in `revenue_retention`; `method` is "delta" or "bootstrap" (customers resampled with `seed`).
     """
-    frame = (
-        _base_and_next(tx, period).group_by("customer").agg(*(nw.col(name).sum() for name in ("net", "gross", "base")))
-    )
+    checks.choice("method", method, estimates.RATIO_METHODS)
+    sums = (nw.col(name).sum() for name in ("net", "gross", "base", "excluded"))
+    frame = _base_and_next(tx, period).group_by("customer").agg(*sums)
     specs = {kind: _spec(tx, period, kind, confidence, method, seed) for kind in _DEFINITIONS}
     if method == "delta":
-        sums = [*moment_sums("net", "base", "net_"), *moment_sums("gross", "base", "gross_")]
-        return measure(
-            tx, frame, sums,
-            lambda rows: {kind: spec.estimate(moments_of(rows[0], f"{kind}_")) for kind, spec in specs.items()},
-            by=by, cohort=cohort,
-        )  # fmt: skip
-    pairs = {kind: frame.select("customer", y=nw.col(kind), x=nw.col("base")) for kind in specs}
-    found = {kind: ratio_of_sums(tx, pairs[kind], spec, by=by, cohort=cohort) for kind, spec in specs.items()}
-    net, gross = found["net"], found["gross"]
-    if isinstance(net, Grouped) and isinstance(gross, Grouped):
-        results = {group: {"net": net[group], "gross": gross[group]} for group in net}
-        return Grouped(by=net.by, results=results, kind=net.kind)
-    return {"net": net, "gross": gross}  # type: ignore[dict-item]
+        return measure(tx, frame, _sums(), lambda rows: _pooled(rows[0], specs, period), by=by, cohort=cohort)
+    counts = [nw.len().alias("n"), nw.col("excluded").sum()]
+    return measure(tx, frame, counts, lambda rows: _resampled(rows, specs, period), keys=["net", "gross", "base"],
+                   by=by, cohort=cohort)  # fmt: skip
+
+
+def _pooled(row: Row, specs: dict[str, RatioSpec], period: str) -> dict[str, Estimate]:
+    """Return the pooled rates of summed-up customers."""
+    left_out = _left_out(int(row["everybody"]) - int(row["n"] or 0), int(row["excluded"] or 0), period)
+    return {kind: replace(spec, **left_out).estimate(_moments(row, kind)) for kind, spec in specs.items()}
+
+
+def _resampled(rows: list[Row], specs: dict[str, RatioSpec], period: str) -> dict[str, Estimate]:
+    """Return the pooled rates of distinct customers and how many are alike, with bootstrap intervals."""
+    counted = [row for row in rows if row["base"] > 0]
+    nowhere = sum(row["n"] for row in rows) - sum(row["n"] for row in counted)
+    left_out = _left_out(nowhere, sum(row["excluded"] for row in rows), period)
+    pairs = {kind: [{"y": row[kind], "x": row["base"], "n": row["n"]} for row in counted] for kind in specs}
+    return {kind: bootstrapped(pairs[kind], replace(spec, **left_out)) for kind, spec in specs.items()}
+
+
+def _left_out(customers: int, rows: int, period: str) -> Row:
+    """Return the number of customers left out altogether and a note on all customer-periods left out."""
+    note = f"customer-{period}s left out, their spend not being above zero: {rows:,}" if rows else ""
+    return {"excluded": customers, "note": note}
 
 
 def _spec(tx: Transactions, period: PeriodName, kind: str, confidence: float, method: str, seed: int) -> RatioSpec:
@@ -142,7 +153,10 @@ def _spec(tx: Transactions, period: PeriodName, kind: str, confidence: float, me
         name=f"{kind} revenue retention by {period}",
         definition=_DEFINITIONS[kind].format(period=period) + f" Pooled over the complete {period}s.",
         unit="share",
-        empty="nobody spent in a complete period" if len(base_periods(tx, period)) else too_short(tx, period),
+        bounded=kind == "gross",
+        empty="nobody spent more than zero in a complete period"
+        if len(base_periods(tx, period))
+        else too_short(tx, period),
         confidence=confidence,
         method=method,
         seed=seed,
@@ -171,6 +185,32 @@ def _base_and_next(tx: Transactions, period: PeriodName) -> Frame:
     )
 
 
+def _sums() -> list[nw.Expr]:
+    """Return the aggregates of what `_moments` reads; who has no base spend above zero is counted apart."""
+    base = nw.col("base")
+    counts = nw.when(base > 0).then(nw.lit(1)).otherwise(nw.lit(0))
+    sums = [
+        nw.len().alias("everybody"),
+        counts.sum().alias("n"),
+        base.sum().alias("x"),
+        (base * base).sum().alias("xx"),
+    ]
+    for kind in _DEFINITIONS:
+        top = nw.col(kind)
+        sums += [
+            top.sum().alias(f"{kind}_y"),
+            (top * top).sum().alias(f"{kind}_yy"),
+            (top * base).sum().alias(f"{kind}_xy"),
+        ]
+    return [*sums, nw.col("excluded").sum()]
+
+
+def _moments(row: Row, kind: str) -> RatioMoments:
+    """Return the moments of net or gross retention in an aggregated row; sums over nobody are zero."""
+    y, yy, xy = (float(row[f"{kind}_{name}"] or 0.0) for name in ("y", "yy", "xy"))
+    return RatioMoments(n=int(row["n"] or 0), y=y, x=float(row["x"] or 0.0), yy=yy, xy=xy, xx=float(row["xx"] or 0.0))
+
+
 def _table(
     tx: Transactions, period: PeriodName, found: dict[int, Row], pooled: dict[str, Estimate], confidence: float
 ) -> RevenueRetention:
@@ -189,9 +229,9 @@ def _table(
         data=pa.Table.from_pylist(lines, schema=schema),
         kind=tx.engine.kind,
         sentence="",
-        definition=_DEFINITIONS["net"].format(period=period),
+        definition=" ".join(f"{kind}: {text.format(period=period)}" for kind, text in _DEFINITIONS.items()),
         units={**dict.fromkeys(money[2:], "share"), "base_spend": "money", "next_spend": "money"},
-        note="" if lines else too_short(tx, period),
+        note=_rows_note(period, lines) if lines else too_short(tx, period),
         chart="revenue_retention",
         net=pooled["net"],
         gross=pooled["gross"],
@@ -200,22 +240,31 @@ def _table(
 
 def _line(index: int, period: PeriodName, row: Row | None, confidence: float) -> Row:
     """Return the table's line of one base period; a period without customers has undefined rates."""
-    empty = estimates.RatioMoments(0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    excluded = int(row["excluded"] or 0) if row else 0
-    net, gross = (moments_of(row, "net_"), moments_of(row, "gross_")) if row else (empty, empty)
+    empty = RatioMoments(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    net, gross = (_moments(row, kind) if row else empty for kind in _DEFINITIONS)
     net_low, net_high = estimates.delta_ratio(net, confidence)
     gross_low, gross_high = estimates.delta_ratio(gross, confidence)
     return {
         "period": periods.period_label(index, period),
         "start": periods.to_date(periods.period_start(index, period)),
-        "customers": net.n - excluded,
+        "customers": net.n,
         "base_spend": net.x,
         "next_spend": net.y,
         "net": net.ratio,
         "net_low": net_low,
         "net_high": net_high,
         "gross": gross.ratio,
-        "gross_low": gross_low,
-        "gross_high": gross_high,
-        "excluded": excluded,
+        "gross_low": max(gross_low, 0.0),  # NaN stays NaN
+        "gross_high": min(gross_high, 1.0),
+        "excluded": int(row["excluded"] or 0) if row else 0,
     }
+
+
+def _rows_note(period: PeriodName, lines: list[Row]) -> str:
+    """Return what a reader must know about the rows: which rates and limits are undefined."""
+    empty, single = (sum(line["customers"] == number for line in lines) for number in (0, 1))
+    notes = [
+        f"{period}s without a rate, since nobody spent more than zero in them: {empty:,}" if empty else "",
+        f"{period}s without an interval, since it needs two customers or more: {single:,}" if single else "",
+    ]
+    return "; ".join(filter(None, notes))

@@ -11,7 +11,7 @@ import numpy as np
 
 from loyalty import checks, estimates
 from loyalty.estimates import Estimate, RatioMoments
-from loyalty.grouping import measure
+from loyalty.grouping import grouping, measure
 from loyalty.metrics.ratios import moment_sums, moments_of
 from loyalty.tables import EstimateSet, Grouped, Table
 
@@ -100,13 +100,10 @@ def spending(
         pairs["discount"] = ("discount", "full")
     sums = [expr for name, (y, x) in pairs.items() for expr in moment_sums(y, x, f"{name}_")]
     repeaters = nw.when(nw.col("waits") > 0).then(nw.lit(1)).otherwise(nw.lit(0)).sum().alias("repeaters")
-    totals = measure(tx, frame, [*sums, repeaters], lambda rows: rows[0], by=by, cohort=cohort)
+    totals = measure(tx, frame, [*sums, repeaters], lambda rows: rows[0], by=by, cohort=cohort, everybody=True)
     medians = _median_gaps(tx, by, cohort, confidence)
     if isinstance(totals, Grouped) and isinstance(medians, Grouped):
-        nothing = _median_estimate(_distribution([]), confidence, None)
-        results = {
-            group: _spending(tx, row, medians.results.get(group, nothing), confidence) for group, row in totals.items()
-        }
+        results = {group: _spending(tx, row, medians[group], confidence) for group, row in totals.items()}
         return Grouped(by=totals.by, results=results, kind=totals.kind)
     return _spending(tx, totals, medians, confidence)  # type: ignore[arg-type]
 
@@ -156,13 +153,15 @@ def _gaps(tx: Transactions) -> Frame:
 
 
 def _median_gaps(tx: Transactions, by: Any, cohort: str | None, confidence: float) -> Estimate | Grouped[Estimate]:
-    """Return the median time between purchases; over everybody with Woodruff's interval."""
+    """Return the median time between purchases, with Woodruff's interval."""
     gaps = _gaps(tx)
     counts = measure(tx, gaps, [nw.len().alias("n")], _distribution, keys=["gap"], by=by, cohort=cohort)
-    if isinstance(counts, Grouped):
-        results = {group: _median_estimate(found, confidence, None) for group, found in counts.items()}
+    each = _below_median(tx, gaps, counts, by, cohort)
+    shares = measure(tx, each, moment_sums(), lambda rows: moments_of(rows[0]), by=by, cohort=cohort)
+    if isinstance(counts, Grouped) and isinstance(shares, Grouped):
+        results = {group: _median_estimate(found, shares[group], confidence) for group, found in counts.items()}
         return Grouped(by=counts.by, results=results, kind=counts.kind)
-    return _median_estimate(counts, confidence, _below_median(tx, gaps, counts))
+    return _median_estimate(counts, shares, confidence)  # type: ignore[arg-type]
 
 
 def _distribution(rows: list[Row]) -> Distribution:
@@ -171,32 +170,41 @@ def _distribution(rows: list[Row]) -> Distribution:
 
 
 def _quantile(counts: Distribution, share: float) -> float:
-    """Return the smallest gap that at least a share of the gaps do not exceed."""
+    """Return the smallest gap that at least a share of the gaps do not exceed; NaN if there is none."""
     values, n = counts
+    if not len(values):
+        return math.nan
     upto = np.cumsum(n)
     return float(values[min(int(np.searchsorted(upto, share * upto[-1] * (1 - 1e-12))), len(values) - 1)])
 
 
-def _below_median(tx: Transactions, gaps: Frame, counts: Distribution) -> RatioMoments | None:
-    """Return the moments, over customers, of the share of gaps at or below the median."""
-    if not len(counts[0]):
-        return None
-    below = nw.when(nw.col("gap") <= _quantile(counts, 0.5)).then(nw.lit(1)).otherwise(nw.lit(0))
-    each = gaps.with_columns(below=below).group_by("customer").agg(y=nw.col("below").sum(), x=nw.len())
-    row: Row = tx.collect(each.select(*moment_sums())).to_pylist()[0]
-    return moments_of(row)
+def _below_median(
+    tx: Transactions, gaps: Frame, counts: Distribution | Grouped[Distribution], by: Any, cohort: str | None
+) -> Frame:
+    """Return `customer`, `y` = gaps at or below the median (of the customer's group) and `x` = gaps."""
+    groups = grouping(tx, by, cohort)
+    if not isinstance(counts, Grouped) or groups is None:
+        gaps = gaps.with_columns(middle=nw.lit(_quantile(counts, 0.5)))  # type: ignore[arg-type]
+    else:
+        gaps = groups.add(gaps)
+        middles = gaps.group_by("group").agg(middle=nw.col("gap").median())  # a gap is ≤ it where it is ≤ `_quantile`
+        gaps = gaps.join(middles, on="group", how="left")
+        if None in counts:  # null never matches in a join
+            gaps = gaps.with_columns(nw.col("middle").fill_null(_quantile(counts[None], 0.5)))
+    below = nw.when(nw.col("gap") <= nw.col("middle")).then(nw.lit(1)).otherwise(nw.lit(0))
+    return gaps.with_columns(below=below).group_by("customer").agg(y=nw.col("below").sum(), x=nw.len())
 
 
-def _median_estimate(counts: Distribution, confidence: float, below: RatioMoments | None) -> Estimate:
+def _median_estimate(counts: Distribution, below: RatioMoments, confidence: float) -> Estimate:
     """Return the median of counted gaps; Woodruff's interval inverts that of the share below it."""
-    value, low, high, note = math.nan, math.nan, math.nan, "undefined: nobody bought twice in the window"
-    if len(counts[0]):
-        value, note = _quantile(counts, 0.5), "no interval by group"
-    if below is not None and below.n > 1:
-        half, note = estimates.normal_quantile(confidence) * below.standard_error, ""
+    value, low, high, note = _quantile(counts, 0.5), math.nan, math.nan, ""
+    if below.n > 1:
+        half = estimates.normal_quantile(confidence) * below.standard_error
         low, high = _quantile(counts, max(0.5 - half, 0.0)), _quantile(counts, min(0.5 + half, 1.0))
-    elif below is not None:
-        note = "no interval: it needs two customers or more"
+    else:
+        note = (
+            "no interval: it needs two customers or more" if below.n else "undefined: nobody bought twice in the window"
+        )
     key = "median_time_between_purchases"
     return Estimate(
         name=key.replace("_", " "),
@@ -204,7 +212,7 @@ def _median_estimate(counts: Distribution, confidence: float, below: RatioMoment
         low=low,
         high=high,
         confidence=confidence,
-        n=below.n if below is not None else 0,
+        n=below.n,
         numerator=math.nan,
         denominator=float(counts[1].sum()),
         method="woodruff",
@@ -243,7 +251,7 @@ def purchase_gaps(tx: Transactions) -> Table:
         name="time between purchases",
         data=pa.table({"from_days": starts * width, "to_days": starts * width + width - 1, "count": counts}),
         kind=tx.engine.kind,
-        sentence=f"{total:,} waits from a purchase to the customer's next.",
+        sentence=f"Time between purchases: {total:,} waits from a purchase to the customer's next.",
         definition="Days from a purchase to the customer's next purchase in the observed window.",
         note="" if total else "nobody bought twice in the window",
         chart="inter_purchase_times",

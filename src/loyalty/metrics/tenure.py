@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Tenure", "tenure"]
 
 Row = dict[str, Any]
+_ROUNDING = 1e-12  # a product of shares that is one half by hand may lie this far from it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -72,8 +73,9 @@ def tenure(
         inactive_after: Silence after which a customer counts as gone ("180d", "26w", a timedelta).
         by: A column of the transactions, taken at the customer's first purchase; null is a group.
         cohort: Group by the period of the first purchase instead.
-        confidence: Level of the intervals (mean: delta; median: order statistics; survival: log-log Greenwood, its
-            median by inverting the band, Brookmeyer & Crowley 1982).
+        confidence: Level of the intervals (mean: delta; median: order statistics at the ranks of the sign test by its
+            normal approximation, Conover 1999, sec. 3.2, and none where so few customers reach no such rank;
+            survival: log-log Greenwood, its median by inverting the band, Brookmeyer & Crowley 1982).
 
     Returns:
         The estimates and the curve. Source: Kaplan & Meier (1958), JASA 53, 457-481; ties: deaths before censorings.
@@ -86,19 +88,30 @@ def tenure(
     """
     checks.confidence_level(confidence)
     days = periods.duration_days(inactive_after, "inactive_after")
-    cutoff = tx.window.last - days
-    ended = nw.when(nw.col("last_day") <= cutoff).then(nw.lit(1)).otherwise(nw.lit(0))
-    known = nw.when(nw.col("first_day") <= cutoff).then(nw.lit(1)).otherwise(nw.lit(0))
-    frame = tx.customers.with_columns(length=nw.col("last_day") - nw.col("first_day"), ended=ended, known=known)
-    followed = nw.when(nw.col("ended") == 1).then(nw.col("length")).otherwise(cutoff - nw.col("first_day"))
-    frame = frame.with_columns(followed=nw.when(nw.col("known") == 1).then(followed).otherwise(nw.lit(-1)))
-    count = [nw.len().alias("n")]
-    lengths = measure(tx, frame, count, _columns("length"), keys=["length"], by=by, cohort=cohort)
-    times = measure(tx, frame, count, _columns("followed", "ended"), keys=["followed", "ended"], by=by, cohort=cohort)
+    frame, count = _durations(tx, tx.window.last - days), [nw.len().alias("n")]
+    lengths = measure(tx, frame, count, _columns("length"), keys=["length"], by=by, cohort=cohort, everybody=True)
+    times = measure(tx, frame, count, _columns("followed", "ended"), keys=["followed", "ended"], by=by, cohort=cohort,
+                    everybody=True)  # fmt: skip
     if isinstance(lengths, Grouped) and isinstance(times, Grouped):
         results = {group: _tenure(tx, lengths[group], times[group], days, confidence) for group in lengths}
         return Grouped(by=lengths.by, results=results, kind=lengths.kind)
     return _tenure(tx, lengths, times, days, confidence)
+
+
+def _durations(tx: Transactions, cutoff: int) -> nw.LazyFrame[Any]:
+    """Return days from first to last purchase, and follow-up as known on a day.
+
+    Columns: `customer`, `length`, `followed` (-1: first seen after that day), `ended` (1: silent since).
+    """
+    gone, known = nw.col("last_day") <= cutoff, nw.col("first_day") <= cutoff
+    length = nw.col("last_day") - nw.col("first_day")
+    still = nw.when(known).then(cutoff - nw.col("first_day")).otherwise(nw.lit(-1))
+    return tx.customers.select(
+        "customer",
+        length=length,
+        followed=nw.when(gone).then(length).otherwise(still),
+        ended=nw.when(gone).then(nw.lit(1)).otherwise(nw.lit(0)),
+    )
 
 
 def _columns(*names: str) -> Any:
@@ -138,22 +151,25 @@ def _median(length: NDArray[np.int64], n: NDArray[np.int64], confidence: float) 
     order, people = np.argsort(length), int(n.sum())
     values, upto = length[order], np.cumsum(n[order])
 
-    def at(rank: float) -> float:
-        """Return the value of a rank from 1, ranks outside being the extremes."""
-        return float(values[np.searchsorted(upto, min(max(math.ceil(rank), 1), people))])
+    def at(rank: int) -> float:
+        """Return the value of a rank, from 1."""
+        return float(values[np.searchsorted(upto, rank)])
 
     half = estimates.normal_quantile(confidence) * math.sqrt(people) / 2
+    rank = math.floor((people + 1) / 2 - half)  # of the lower limit, from below; of the upper one, from above
+    limits = (at(rank), at(people + 1 - rank)) if rank >= 1 else (math.nan, math.nan)
     return Estimate(
         name="median tenure",
-        value=(at(people / 2) + at(people / 2 + (1 if people % 2 == 0 else 0))) / 2,
-        low=at(people / 2 - half),
-        high=at(people / 2 + half + 1),
+        value=(at((people + 1) // 2) + at(people // 2 + 1)) / 2,
+        low=limits[0],
+        high=limits[1],
         confidence=confidence,
         n=people,
         numerator=math.nan,
         denominator=people,
         method="order statistics",
         definition="Half of the customers have no more days from first to last purchase than this.",
+        note="" if rank >= 1 else "no interval: it needs more customers",
         unit="days",
     )
 
@@ -192,12 +208,12 @@ def kaplan_meier(
 
 def _survival_median(curve: dict[str, NDArray[Any]], n: int, excluded: int, days: int, confidence: float) -> Estimate:
     def crossing(band: NDArray[Any]) -> float:
-        below = np.flatnonzero(band <= 0.5)
+        below = np.flatnonzero(band <= 0.5 + _ROUNDING)
         return float(curve["day"][below[0]]) if len(below) else math.nan
 
     value = crossing(curve["survival"])
     low, high = (math.nan, math.nan) if math.isnan(value) else (crossing(curve["low"]), crossing(curve["high"]))
-    left_out = f"{excluded:,} customers left out: first seen less than {days} days before the end" if excluded else ""
+    left_out = f"customers left out (first seen less than {days} days before the end): {excluded:,}" if excluded else ""
     why = "nobody was observed long enough" if not n else "more than half of the customers outlast the observed window"
     open_end = "its upper limit lies beyond the observed window" if math.isnan(high) and not math.isnan(value) else ""
     notes = [left_out, f"undefined: {why}" if math.isnan(value) else "", open_end]

@@ -137,7 +137,7 @@ def nps(result: Any, ax: Axes | None = None) -> Axes:
     paper.tidy(ax, colours, grid="x")
     ax.spines["left"].set_visible(False)
     paper.share_ticks(ax.xaxis)
-    ax.set(xlim=(0.0, 1.0), ylim=(-0.75, 0.75), yticks=[], xlabel=f"share of {result.counted}")
+    ax.set(xlim=(0.0, 1.0), ylim=(-0.75, 0.75), yticks=[], xlabel=f"share of {paper.safe(result.counted)}")
     paper.titles(ax, title, f"{wording.plain(result.n)} {result.counted}")
     return ax
 

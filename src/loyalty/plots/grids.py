@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from loyalty.plots.paper import Palette
 
     Floats = NDArray[np.float64]
+    Places = NDArray[np.int64]
 
 __all__ = ["cohorts", "rfm"]
 
@@ -97,19 +98,19 @@ def rfm(result: Any, ax: Axes | None = None) -> Axes:
     """
     bins, cells = result.bins, result.grid.data.to_pylist()
     ax = paper.axes(ax, 8.6, 6.2)
-    counts, names = np.zeros((bins, bins)), np.full((bins, bins), "", dtype=object)
+    names = list(dict.fromkeys(cell["segment"] or "" for cell in cells))
+    counts, segments = np.zeros((bins, bins)), np.zeros((bins, bins), np.int64)
     for cell in cells:
         place = bins - cell["r"], cell["f"] - 1
-        counts[place], names[place] = cell["customers"], cell["segment"] or ""
+        counts[place], segments[place] = cell["customers"], names.index(cell["segment"] or "")
     image = _heat(ax, counts, max(1.0, float(counts.max())), 1)
     shares = [wording.quantity(count / result.n, "share") for count in counts.flat]
     pairs = zip(counts.flat, shares, strict=True)
-    texts = [f"{count:,.0f}\n{share}" if count else "0" for count, share in pairs]
+    texts = np.array([f"{count:,.0f}\n{share}" if count else "0" for count, share in pairs], dtype=object)
     # Counts and names share a cell where it is high enough; of many small cells only the names can be read.
     roomy = paper.size_points(ax)[1] / bins > 5.5 * paper.font_points("x-small")
-    _write(ax, image, np.array(texts, dtype=object).reshape(counts.shape), wanted=None if roomy else False)
-    _outline(ax, names)
-    _name_regions(ax, names, on_top=roomy)
+    _write(ax, image, texts.reshape(counts.shape), wanted=None if roomy else False)
+    _name_segments(ax, segments, names, on_top=roomy)
     paper.row_labels(ax, [bins - row for row in range(bins)], 6)
     paper.number_ticks(ax.xaxis)
     ax.set(xlabel=f"frequency score f ({bins}: bought most often)")
@@ -119,46 +120,30 @@ def rfm(result: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _outline(ax: Axes, names: NDArray[Any]) -> None:
-    """Draw lines between cells of different segments."""
-    ink, rows, columns = paper.palette(ax).ink, *names.shape
-    for row, column in np.ndindex(names.shape):
-        left, top = column + 0.5, row - 0.5
-        if column + 1 < columns and names[row, column] != names[row, column + 1]:
-            ax.plot([left + 1, left + 1], [top, top + 1], color=ink, linewidth=1.4, solid_capstyle="round")
-        if row + 1 < rows and names[row, column] != names[row + 1, column]:
-            ax.plot([left, left + 1], [top + 1, top + 1], color=ink, linewidth=1.4, solid_capstyle="round")
-
-
-def _name_regions(ax: Axes, names: NDArray[Any], *, on_top: bool) -> None:
-    """Write each segment's name once: across the top of its cells, or in their middle."""
+def _name_segments(ax: Axes, segments: Places, names: list[str], *, on_top: bool) -> None:
+    """Draw lines between segments and write each one's name: across the top of its cells, or in their middle."""
     colours, size = paper.palette(ax), paper.font_points("x-small")
-    width, height = (length / len(names) for length in paper.size_points(ax))
-    for name in dict.fromkeys(names.flat):
-        top, left = (int(place[0]) for place in np.nonzero(names == name))
-        right = left
-        while right + 1 < len(names) and names[top, right + 1] == name:
-            right += 1
-        bottom = top
-        while bottom + 1 < len(names) and (names[bottom + 1, left : right + 1] == name).all():
-            bottom += 1
-        room = int(width * (right - left + 1) / (size * 0.64)) - 1
-        if not name or room < 6 or height * (bottom - top + 1) < 1.6 * size:
-            continue
-        across = (left + right) / 2 + 1
-        down = top - 0.5 + 0.9 * size / height if on_top else (top + bottom) / 2
-        box = {"boxstyle": "round,pad=0.2", "facecolor": colours.paper, "edgecolor": "none", "alpha": 0.85}
-        ax.text(
-            across,
-            down,
-            paper.safe(name, room),
-            ha="center",
-            va="center",
-            fontsize="x-small",
-            color=colours.ink,
-            clip_on=True,
-            bbox=box,
-        )
+    rows, columns = np.nonzero(segments[:, :-1] != segments[:, 1:])
+    ax.vlines(columns + 1.5, rows - 0.5, rows + 0.5, color=colours.ink, linewidth=1.4)
+    rows, columns = np.nonzero(segments[:-1] != segments[1:])
+    ax.hlines(rows + 0.5, columns + 0.5, columns + 1.5, color=colours.ink, linewidth=1.4)
+    width, height = (length / len(segments) for length in paper.size_points(ax))
+    box = {"boxstyle": "round,pad=0.2", "facecolor": colours.paper, "edgecolor": "none", "alpha": 0.85}
+    look: dict[str, Any] = {"ha": "center", "va": "center", "color": colours.ink, "fontsize": "x-small", "bbox": box}
+    for segment, name in enumerate(names):
+        top, bottom, left, right = _block(segments == segment)
+        room = int(width * (right - left) / (size * 0.64)) - 1
+        if name and room >= 6 and height * (bottom - top) >= 1.6 * size:
+            down = top - 0.5 + 0.9 * size / height if on_top else (top + bottom - 1) / 2
+            ax.text((left + right + 1) / 2, down, paper.safe(name, room), clip_on=True, **look)
+
+
+def _block(inside: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Return the cells to the right of the first one inside, and those below them: top, bottom, left, right."""
+    top, left = np.argwhere(inside)[0]
+    right = left + int(np.argmin(np.append(inside[top, left:], False)))
+    bottom = top + int(np.argmin(np.append(inside[top:, left:right].all(axis=1), False)))
+    return int(top), int(bottom), int(left), int(right)
 
 
 def _heat(ax: Axes, values: Floats, top: float, first: int) -> AxesImage:
@@ -209,13 +194,13 @@ def _write(ax: Axes, image: AxesImage, texts: NDArray[Any], *, wanted: bool | No
     if wanted is False or (wanted is None and size is None):
         return
     first, muted = image.get_extent()[0] + 0.5, paper.palette(ax).muted
-    for (row, column), text in np.ndenumerate(texts):
+    for row, column in zip(*np.nonzero(texts != ""), strict=True):
         shade, known = image.cmap(image.norm(values[row, column])), np.isfinite(values[row, column])
         ink = "#1a1a1a" if paper.luminance(shade) > 0.2 else "#ffffff"
         ax.text(
             first + column,
             row,
-            text,
+            texts[row, column],
             ha="center",
             va="center",
             color=ink if known else muted,

@@ -108,9 +108,10 @@ def _panel(ax: Axes, names: list[Any], items: list[Estimate]) -> None:
     values = [item.value if math.isfinite(item.value) else math.nan for item in items]
     ax.hlines(rows, lows, highs, color=colours.first, linewidth=2.2)
     ax.plot(values, rows, "o", color=colours.first, markersize=7, markeredgecolor=colours.paper)
-    endless = [row for row, item in enumerate(items) if math.inf in (item.value, item.high)]
-    edge: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "clip_on": False}
-    ax.plot([1.0] * len(endless), endless, ">", color=colours.first, markersize=7, **edge)
+    for row, item in enumerate(items):
+        if math.inf in (item.value, item.high):
+            edge: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "clip_on": False}
+            ax.plot(1.0, row, ">", color=colours.first, markersize=7, **edge)
     paper.tidy(ax, colours, grid="x")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
@@ -167,6 +168,7 @@ def _value_axis(ax: Axes, items: Sequence[Estimate]) -> None:
     """Label the axis of values with their unit, and say what the lines are where they are all the same."""
     unit = items[0].unit
     # Names to the left and values to the right will take about half of the width that the axes have now.
+    width = paper.size_points(ax)[0] * 0.6
     if unit == "share":
         paper.share_ticks(ax.xaxis, 5)
     else:
@@ -176,4 +178,4 @@ def _value_axis(ax: Axes, items: Sequence[Estimate]) -> None:
     name = f"share of {counted}" if unit == "share" else unit
     levels = {item.confidence for item in items if not math.isnan(item.low)}
     line = f" (line: {wording.level(levels.pop())} interval)" if len(levels) == 1 else ""
-    ax.set_xlabel(paper.safe(name + line))
+    ax.set_xlabel("\n".join(paper.wrapped(name + line, width, paper.font_points("medium"))))

@@ -39,6 +39,7 @@ __all__ = [
     "size_points",
     "tidy",
     "titles",
+    "wrapped",
 ]
 
 _LETTER = 0.56  # mean width of a letter over the font size, a little generous for DejaVu Sans
@@ -181,9 +182,9 @@ def titles(ax: Axes, title: str, subtitle: str = "") -> None:
         old.remove()
     width, small = size_points(ax)[0] * 1.05, font_points("small")
     side = rcParams["axes.titlelocation"]
-    lines = _wrapped(subtitle, width, small)
+    lines = wrapped(subtitle, width, small)
     rise = 6 + len(lines) * small * 1.3 + (3 if lines else 0)
-    ax.set_title("\n".join(_wrapped(title, width, float(ax.title.get_fontsize()))), pad=rise)
+    ax.set_title("\n".join(wrapped(title, width, float(ax.title.get_fontsize()))), pad=rise)
     if lines:
         ax.annotate(
             "\n".join(lines),
@@ -201,7 +202,7 @@ def titles(ax: Axes, title: str, subtitle: str = "") -> None:
         )
 
 
-def _wrapped(text: str, width: float, size: float) -> list[str]:
+def wrapped(text: str, width: float, size: float) -> list[str]:
     """Return the lines of a text, as few as fit a width in points and about equally long."""
     shown, most = clean(text), max(20, int(width / (size * _LETTER)))
     lines = textwrap.wrap(shown, most, break_on_hyphens=False)
@@ -319,7 +320,7 @@ def blank(ax: Axes, title: str, why: str) -> Axes:
     ax.text(
         0.5,
         0.5,
-        "\n".join(_wrapped(why or "nothing to draw", width, size)),
+        "\n".join(wrapped(why or "nothing to draw", width, size)),
         transform=ax.transAxes,
         ha="center",
         va="center",
