@@ -100,9 +100,7 @@ class Naive:
     def own_order(self, row, made):
         if row.get("order") is None:
             return None
-        same = [
-            sale for sale in self.sales if (sale["customer"], sale["order"]) == (row["customer"], row["order"])
-        ]
+        same = [sale for sale in self.sales if (sale["customer"], sale["order"]) == (row["customer"], row["order"])]
         if not same:
             return None
         debut = min(same, key=lambda sale: sale["day"])
@@ -123,9 +121,7 @@ class Naive:
             mine = [one for one in self.purchases.values() if one.customer == customer]
             first = min(one.day for one in self.everything.values() if one.customer == customer)
             debut = [one.sums["amount"] for one in mine if one.day == first]
-            sums = {
-                "spend" if name == "amount" else name: sum(one.sums[name] for one in mine) for name in self.money
-            }
+            sums = {"spend" if name == "amount" else name: sum(one.sums[name] for one in mine) for name in self.money}
             found[customer] = {
                 "first_day": first,
                 "first_inside": min(one.day for one in mine),

@@ -43,7 +43,7 @@ NAIVE_DATES = (
 every_date = pytest.mark.parametrize("dates", NAIVE_DATES)
 
 
-def make(kind, frame, folder, customer="customer_id"):
+def make(kind, frame, folder, customer="customer_id"):  # noqa: PLR0911 (a line per kind)
     """Return a pandas frame as another kind of source; files are written into a folder."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     if kind == "pandas":
@@ -125,9 +125,7 @@ def same(left, right, tolerance=1e-9):
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key], tolerance) for key in left)
     if isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
-        return len(left) == len(right) and all(
-            same(one, two, tolerance) for one, two in zip(left, right, strict=True)
-        )
+        return len(left) == len(right) and all(same(one, two, tolerance) for one, two in zip(left, right, strict=True))
     if isinstance(left, float) or isinstance(right, float):
         if left is None or right is None:
             return left is right

@@ -57,7 +57,12 @@ def test_wilson_against_scipy(successes, n, level):
 
 def test_wilson_by_hand():
     # Newcombe (1998), Statistics in Medicine 17, 857-872, table I, method 3: printed to four decimals.
-    published = {(81, 263): (0.2553, 0.3662), (15, 148): (0.0624, 0.1605), (0, 20): (0, 0.1611), (1, 29): (0.0061, 0.1718)}
+    published = {
+        (81, 263): (0.2553, 0.3662),
+        (15, 148): (0.0624, 0.1605),
+        (0, 20): (0, 0.1611),
+        (1, 29): (0.0061, 0.1718),
+    }
     for (successes, n), limits in published.items():
         assert wilson(successes, n) == pytest.approx(limits, abs=5e-5)
 
@@ -123,7 +128,9 @@ def test_wilson_ends_are_exact():
 
 
 def test_proportion():
-    found = proportion("repurchase rate", 3, 10, definition="d", confidence=0.9, excluded=2, note="mind", counted="buyers")
+    found = proportion(
+        "repurchase rate", 3, 10, definition="d", confidence=0.9, excluded=2, note="mind", counted="buyers"
+    )
     assert found == Estimate(
         name="repurchase rate",
         value=0.3,
@@ -140,9 +147,7 @@ def test_proportion():
         unit="share",
         counted="buyers",
     )
-    assert str(found) == (
-        "Repurchase rate: 30.0 % (90 % interval 12.7 % to 55.8 %; 3 of 10 buyers). Note: mind."
-    )
+    assert str(found) == ("Repurchase rate: 30.0 % (90 % interval 12.7 % to 55.8 %; 3 of 10 buyers). Note: mind.")
 
 
 @pytest.mark.parametrize(("method", "formula"), [*zip(estimates.PROPORTION_METHODS, FORMULAS, strict=True)])
@@ -155,9 +160,7 @@ def test_proportion_of_nobody():
     found = proportion("rate", 0, 0, definition="d", empty="nobody was observed long enough")
     assert all(math.isnan(value) for value in (found.value, found.low, found.high))
     assert found.note == "undefined: nobody was observed long enough"
-    assert str(found) == (
-        "Rate: not defined (0 of 0 customers). Note: undefined: nobody was observed long enough."
-    )
+    assert str(found) == ("Rate: not defined (0 of 0 customers). Note: undefined: nobody was observed long enough.")
     assert proportion("rate", 0, 0, definition="d", note="a").note == "a; undefined: nobody is eligible"
 
 
@@ -282,7 +285,9 @@ def test_huge_and_tiny_sums_stay_numbers():
 
 def test_bootstrap_is_the_same_for_the_same_seed():
     assert bootstrap_ratio(Y, X, seed=5) == bootstrap_ratio(Y, X, seed=5)
-    assert bootstrap_ratio(Y, X, np.array([40, 30, 30]), seed=5) != bootstrap_ratio(Y, X, np.array([40, 30, 30]), seed=6)
+    assert bootstrap_ratio(Y, X, np.array([40, 30, 30]), seed=5) != bootstrap_ratio(
+        Y, X, np.array([40, 30, 30]), seed=6
+    )
 
 
 def test_bootstrap_leaves_numpy_s_own_generator_alone():
@@ -332,7 +337,9 @@ def test_bootstrap_of_fewer_than_two_customers(n):
 
 
 def test_bootstrap_confidence():
-    widths = [np.diff(bootstrap_ratio(Y, X, np.array([30, 30, 30]), confidence=level))[0] for level in (0.5, 0.9, 0.999999)]
+    widths = [
+        np.diff(bootstrap_ratio(Y, X, np.array([30, 30, 30]), confidence=level))[0] for level in (0.5, 0.9, 0.999999)
+    ]
     assert widths == sorted(widths)
     for level in NO_LEVELS:
         with pytest.raises(InvalidArgument):

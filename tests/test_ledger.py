@@ -5,12 +5,12 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 import pytest
-import sources
-from naive_rows import EPOCH, Naive
 
+import sources
 from loyalty import ledger
 from loyalty.errors import EmptyData
 from loyalty.transactions import transactions
+from naive_rows import EPOCH, Naive
 
 START = 19_700
 MONEY = ("amount", "cost", "discount")

@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import sources
 
+import sources
 from loyalty.errors import (
     ColumnError,
     EmptyData,
@@ -45,11 +45,10 @@ def objects(*values):
 @pytest.mark.parametrize("role", ["customer", "date", "amount"])
 @sources.every
 def test_missing_column(source, role, tmp_path):
-    names = {"customer": "customer_id", "date": "date", "amount": "amount"}
-    with pytest.raises(ColumnError, match=rf"{role}='{names[role]}x'.*Did you mean '{names[role]}'\?"):
-        sources.opened(source, plain(), tmp_path, **{"customer": "customer_id", role: names[role] + "x"} | (
-            {} if source != "pandas-categorical" else {}
-        )) if role != "customer" else transactions(sources.make(source, plain(), tmp_path), customer="customer_idx")
+    name = "customer_id" if role == "customer" else role
+    data = sources.make(source, plain(), tmp_path)
+    with pytest.raises(ColumnError, match=rf"{role}='{name}x'.*Did you mean '{name}'\?"):
+        transactions(data, **{role: name + "x"})
 
 
 @pytest.mark.parametrize("role", ["order", "product", "discount", "cost"])
@@ -78,7 +77,7 @@ def test_column_named_twice(name, tmp_path):
     twice.to_csv(tmp_path / "log.csv", index=False)
     connection = duckdb.connect()
     connection.from_arrow(pa.Table.from_pandas(frame)).create("log")
-    relation = connection.sql(f'SELECT *, "{name}" FROM log')
+    relation = connection.sql(f'SELECT *, "{name}" FROM log')  # noqa: S608 (one of three names)
     for data in (twice, table, tmp_path / "log.parquet", tmp_path / "log.csv", relation):
         with pytest.raises(ColumnError, match=f"'{name}' names 2 columns of the same name"):
             transactions(data)
@@ -99,7 +98,9 @@ def test_no_rows(source, tmp_path):
         sources.opened(source, plain().iloc[:0], tmp_path)
 
 
-@pytest.mark.parametrize("data", [pd.DataFrame(), pd.DataFrame(index=[1, 2]), pl.DataFrame(), pl.LazyFrame(), pa.table({})])
+@pytest.mark.parametrize(
+    "data", [pd.DataFrame(), pd.DataFrame(index=[1, 2]), pl.DataFrame(), pl.LazyFrame(), pa.table({})]
+)
 def test_no_columns(data):
     with pytest.raises(EmptyData, match="the table has no columns"):
         transactions(data)
@@ -117,7 +118,7 @@ def test_only_guests(ids):
 
 
 def test_only_returns():
-    with pytest.raises(EmptyData, match="every amount is negative.*flip their sign"):
+    with pytest.raises(EmptyData, match=r"every amount is negative.*flip their sign"):
         transactions(plain(amount=-5.0))
     with pytest.raises(EmptyData, match="every amount is negative"):
         transactions(plain(amount=-5.0), returns="drop")
@@ -133,7 +134,7 @@ def test_only_returns():
     ],
 )
 def test_nothing_in_the_window(ends):
-    with pytest.raises(EmptyData, match="no purchase lies in the observed window .*widen it"):
+    with pytest.raises(EmptyData, match=r"no purchase lies in the observed window .*widen it"):
         transactions(plain(), **ends)
 
 
@@ -181,7 +182,7 @@ def test_arguments(options, message):
 def test_time_zones_that_do_not_exist(zone):
     zoned = plain(date=pd.Timestamp("2024-01-05", tz="UTC"))
     for frame in (zoned, plain(date="2024-01-05T10:00:00Z")):
-        with pytest.raises(InvalidArgument, match="time ?zone"):
+        with pytest.raises(InvalidArgument, match=r"time ?zone"):
             transactions(frame, timezone=zone)
 
 
@@ -214,7 +215,7 @@ def test_time_zones_that_do_not_exist(zone):
         "2020-03-14T10",
         "2020-03-14 10:00 PM",
         "2020-03-14 10:00 Europe/Paris",
-        "2020-03-1４",
+        "2020-03-1\uff14",  # a digit, but not one of ASCII
         "",
         "nan",
     ],
@@ -222,7 +223,9 @@ def test_time_zones_that_do_not_exist(zone):
 @pytest.mark.parametrize("kind", ["pandas", "csv"])
 def test_text_that_is_no_iso_date(text, kind, tmp_path):
     frame = plain(date=["2024-01-05", text, "2024-01-06"])
-    with pytest.raises(InvalidRows, match=r"1 of 3 rows have no usable date in column 'date'.*YYYY-MM-DD.*to_datetime") as caught:
+    with pytest.raises(
+        InvalidRows, match=r"1 of 3 rows have no usable date in column 'date'.*YYYY-MM-DD.*to_datetime"
+    ) as caught:
         sources.opened(kind, frame, tmp_path)
     assert (caught.value.column, caught.value.count, len(caught.value.examples)) == ("date", 1, 1)
     assert text in caught.value.examples[0] or kind == "csv"
@@ -255,7 +258,10 @@ def test_the_way_out_works():
         (dt.time(10), "mixed or unusual types"),
         (pd.to_timedelta([1, 2, 3], unit="D"), "of type INTERVAL, not a date"),
         (objects("2024-01-05", dt.date(2024, 1, 5), None), r"mixed or unusual types \(date, str\)"),
-        (objects(dt.datetime(2024, 1, 5), dt.datetime(2024, 1, 5, tzinfo=dt.UTC), None), "bear a time zone, others do not"),
+        (
+            objects(dt.datetime(2024, 1, 5), dt.datetime(2024, 1, 5, tzinfo=dt.UTC), None),
+            "bear a time zone, others do not",
+        ),
         (objects(dt.date(2024, 1, 5), dt.datetime(2024, 1, 5, tzinfo=dt.UTC), None), "bear a time zone, others do not"),
         (pd.Series(pd.interval_range(0, 3)), "no usable date"),
         (pd.Series([1j, 2j, 3j]), "cannot be read"),
@@ -274,7 +280,9 @@ def test_periods_are_dates_only_where_they_are_days():
         transactions(plain(date=pd.period_range("2024-01", periods=3, freq="M")))
 
 
-@pytest.mark.parametrize("dates", [None, pd.NaT, pd.Series([None] * 3, dtype="datetime64[ns]"), objects(None, pd.NaT, np.nan)])
+@pytest.mark.parametrize(
+    "dates", [None, pd.NaT, pd.Series([None] * 3, dtype="datetime64[ns]"), objects(None, pd.NaT, np.nan)]
+)
 def test_missing_dates(dates):
     with pytest.raises(InvalidRows, match="3 of 3 rows have no usable date"):
         transactions(plain(date=dates))
@@ -284,7 +292,9 @@ def test_missing_dates(dates):
 
 @pytest.mark.parametrize("kind", ["DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_NS", "TIMESTAMPTZ"])
 def test_dates_of_duckdb_that_python_cannot_hold(kind):
-    texts = ["infinity", "-infinity", "2024-01-05"] + ([] if kind == "TIMESTAMP_NS" else ["0044-03-15 (BC)", "20000-01-01"])
+    texts = ["infinity", "-infinity", "2024-01-05"] + (
+        [] if kind == "TIMESTAMP_NS" else ["0044-03-15 (BC)", "20000-01-01"]
+    )
     union = " UNION ALL ".join(f"SELECT 1 AS customer_id, '{text}'::{kind} AS date, 1 AS amount" for text in texts)
     options = {"timezone": "UTC"} if kind == "TIMESTAMPTZ" else {}
     relation = duckdb.connect().sql(union)
@@ -296,7 +306,11 @@ def test_dates_of_duckdb_that_python_cannot_hold(kind):
 
 
 def test_zoned_times_want_a_zone():
-    for dates in (pd.Timestamp("2024-01-05", tz="UTC"), "2024-01-05T10:00:00+02:00", dt.datetime(2024, 1, 5, tzinfo=dt.UTC)):
+    for dates in (
+        pd.Timestamp("2024-01-05", tz="UTC"),
+        "2024-01-05T10:00:00+02:00",
+        dt.datetime(2024, 1, 5, tzinfo=dt.UTC),
+    ):
         with pytest.raises(InvalidArgument, match='pass timezone="Europe/Paris"'):
             transactions(plain(date=dates))
 
@@ -381,7 +395,9 @@ def test_cost_and_discount_that_cannot_be_used(role, values, message):
         assert tx.exclusions["reason"] == [f"invalid_{role}"]
 
 
-@pytest.mark.parametrize("text", ["ten", "1,5", "1 000", "€5", "nan", "inf", "1e400", "--1", "0x10", "1.000,00", "true"])
+@pytest.mark.parametrize(
+    "text", ["ten", "1,5", "1 000", "€5", "nan", "inf", "1e400", "--1", "0x10", "1.000,00", "true"]
+)
 def test_amounts_of_text_files(text, tmp_path):
     (tmp_path / "log.csv").write_text(f'customer_id,date,amount,off\n1,2024-01-05,"{text}",1\n2,2024-01-05,2,\n')
     with pytest.raises(InvalidRows, match="1 of 2 rows have no usable amount") as caught:
@@ -444,7 +460,7 @@ def test_errors_survive_pickling():
     ],
 )
 def test_objects_that_are_no_tables(data):
-    with pytest.raises((UnsupportedSource, InvalidArgument), match="pandas, Polars or PyArrow|no file matches"):
+    with pytest.raises((UnsupportedSource, InvalidArgument), match=r"data is a |no file matches"):
         transactions(data)
 
 
@@ -507,9 +523,13 @@ ROW = "1,2024-01-05,10\n"
         (HEAD + ROW * 50_000 + "1,2024-01-05,10,11\n", UnsupportedSource, "Line: 50002"),
         (HEAD + ROW + '"1,2024-01-05,10\n', UnsupportedSource, "could not be read"),
         (HEAD.encode() + "Zoé,2024-01-05,10\n".encode("latin-1"), UnsupportedSource, "could not be read"),
-        (HEAD.encode() + ROW.encode() * 50_000 + "Zoé,2024-01-05,10\n".encode("latin-1"), UnsupportedSource, "Line: 50002"),
-        ((HEAD + ROW).encode("utf-16"), LoyaltyError, ""),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", LoyaltyError, ""),
+        (
+            HEAD.encode() + ROW.encode() * 50_000 + "Zoé,2024-01-05,10\n".encode("latin-1"),
+            UnsupportedSource,
+            "Line: 50002",
+        ),
+        ((HEAD + ROW).encode("utf-16"), UnsupportedSource, "utf-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", UnsupportedSource, "utf-8"),
     ],
 )
 def test_text_files_that_do_not_fit(content, error, message, tmp_path):
@@ -530,7 +550,9 @@ def test_compressed_files_that_are_broken(tmp_path):
 
 def test_relations_that_fail():
     connection = duckdb.connect()
-    relation = connection.sql("SELECT 1 AS customer_id, DATE '2024-01-05' AS date, x::INT AS amount FROM (VALUES ('a')) t(x)")
+    relation = connection.sql(
+        "SELECT 1 AS customer_id, DATE '2024-01-05' AS date, x::INT AS amount FROM (VALUES ('a')) t(x)"
+    )
     with pytest.raises(UnsupportedSource, match="Could not convert string 'a'"):
         transactions(relation)
     connection.close()
@@ -561,11 +583,13 @@ def test_lazy_frames_that_fail():
     ],
 )
 def test_values_that_make_no_groups(values):
-    with transactions(plain(by=values)) as tx, pytest.raises(ColumnError, match="by|'by'"):
+    with transactions(plain(by=values)) as tx, pytest.raises(ColumnError, match="'by'"):
         tx.first_values("by")
 
 
-@pytest.mark.parametrize("values", [pl.Series([[1], [2], [3]]), pl.Series([{"a": 1}] * 3), pl.Series([object()] * 3, dtype=pl.Object)])
+@pytest.mark.parametrize(
+    "values", [pl.Series([[1], [2], [3]]), pl.Series([{"a": 1}] * 3), pl.Series([object()] * 3, dtype=pl.Object)]
+)
 def test_values_of_polars_that_make_no_groups(values):
     frame = pl.from_pandas(plain()).with_columns(by=values)
     with transactions(frame) as tx, pytest.raises(ColumnError, match="by"):
@@ -589,7 +613,7 @@ ODD = {
     "bytes": objects(b"a", b"\xff", None),
     "bytearrays": objects(bytearray(b"a"), bytearray(b"b"), None),
     "dates": objects(dt.date(2024, 1, 5), dt.date.min, dt.date.max),
-    "datetimes": objects(dt.datetime(2024, 1, 5), dt.datetime.min, dt.datetime.max),
+    "datetimes": objects(dt.datetime(2024, 1, 5), dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23)),
     "zoned": pd.to_datetime(["2024-01-05", "2024-01-06", None]).tz_localize("Asia/Kolkata"),
     "zones at the ends": objects(dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC), None),
     "times": objects(dt.time(1), dt.time(2), None),
@@ -621,7 +645,9 @@ ODD = {
     "Arrow null": pd.array([None] * 3, dtype=pd.ArrowDtype(pa.null())),
     "Arrow durations": pd.array([dt.timedelta(1), None, dt.timedelta(2)], dtype=pd.ArrowDtype(pa.duration("s"))),
     "Arrow times": pd.array([dt.time(1), None, dt.time(2)], dtype=pd.ArrowDtype(pa.time64("us"))),
-    "Arrow far dates": pd.array(pa.array([-(2**31) + 5, None, 2**31 - 5], pa.int32()).cast(pa.date32()), dtype=pd.ArrowDtype(pa.date32())),
+    "Arrow far dates": pd.array(
+        pa.array([-(2**31) + 5, None, 2**31 - 5], pa.int32()).cast(pa.date32()), dtype=pd.ArrowDtype(pa.date32())
+    ),
     "far seconds": np.array([-(2**62), 0, 2**62], dtype="datetime64[s]"),
 }
 PLACES = ["customer", "date", "amount", "order", "product", "cost", "discount", "by"]
@@ -642,9 +668,10 @@ def test_any_dtype_anywhere(kind, place):
     column = {"customer": "customer_id"}.get(place, place)
     frame = plain(**{column: ODD[kind]})
     named = {place: place} if place in {"order", "product", "cost", "discount"} else {}
-    for options in ({}, {"invalid": "exclude", "timezone": "Asia/Tokyo"} if place == "date" else {"invalid": "exclude"}):
+    options = [{"invalid": "exclude"}] + ([{}] if place in {"date", "amount", "discount"} else [])
+    for one in options:
         try:
-            with transactions(frame, **named, **options, occasion="order" if place == "order" else "day") as tx:
+            with transactions(frame, **named, **one, occasion="order" if place == "order" else "day") as tx:
                 use(tx)
                 if place == "by":
                     tx.collect(tx.first_values("by"))
@@ -677,7 +704,9 @@ ODD_ARROW = {
     "decimal256": pa.array([D(10**60), None, D(1)], pa.decimal256(76, 0)),
     "dictionary of dates": pa.array([dt.date(2024, 1, 5), None, dt.date(2024, 1, 5)]).dictionary_encode(),
     "dictionary of decimals": pa.array([D("1.5"), None, D("1.5")]).dictionary_encode(),
-    "unions": pa.UnionArray.from_sparse(pa.array([0, 1, 0], pa.int8()), [pa.array([1, 2, 3]), pa.array(["a", "b", "c"])]),
+    "unions": pa.UnionArray.from_sparse(
+        pa.array([0, 1, 0], pa.int8()), [pa.array([1, 2, 3]), pa.array(["a", "b", "c"])]
+    ),
     "far times": pa.array([-(2**62), 2**62, None], pa.int64()).cast(pa.timestamp("s")),
     "fixed lists": pa.array([[1], [2], None], pa.list_(pa.int64(), 1)),
 }

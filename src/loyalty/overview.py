@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
 
 from loyalty import tables, wording
 from loyalty.errors import LoyaltyError
@@ -174,5 +177,12 @@ def _add_optional(
     if surveys is None:
         missing["net_promoter_score"] = "pass surveys=<scores from 0 to 10>"
     else:
-        table = score is not None or hasattr(surveys, "columns") or isinstance(surveys, str)
-        found["net_promoter_score"] = nps(surveys, (score or "score") if table else None, confidence=confidence)
+        column = "score" if score is None and _is_table(surveys) else score
+        found["net_promoter_score"] = nps(surveys, column, confidence=confidence)
+
+
+def _is_table(surveys: Any) -> bool:
+    """Return whether answers come as a table or a path rather than as scores."""
+    if isinstance(surveys, (str, os.PathLike)) or nw.dependencies.is_pandas_dataframe(surveys):
+        return True
+    return isinstance(nw.from_native(surveys, pass_through=True), (nw.DataFrame, nw.LazyFrame))

@@ -95,7 +95,7 @@ def duration_days(value: str | dt.timedelta, name: str = "duration") -> int:
         days = value / dt.timedelta(days=1)
     elif isinstance(value, str) and (match := _DURATION.fullmatch(value.lower())):
         days = int(match[1]) * (7 if match[2].startswith("w") else 1)
-    elif hasattr(value, "astype") and str(getattr(value, "dtype", "")).startswith("timedelta64"):
+    elif type(value).__name__ == "timedelta64":  # NumPy's
         days = value.astype("timedelta64[us]").astype("int64").item() / 86_400_000_000
     if not (0 < days <= _LONGEST and days == int(days)):
         raise InvalidArgument(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from loyalty.engines.base import RowSpec
 from loyalty.errors import ColumnError, InvalidArgument
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from loyalty.engines.base import RowSpec
 
 __all__ = ["as_dtype", "cast_ids", "family", "named_back", "named_columns", "readable", "select", "tidy", "with_dates"]
 
@@ -143,8 +144,8 @@ def _text_day(name: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
             _zone(None, spec.columns["date"])
         iso = f"regexp_full_match({value}, '\\d{{4}}-\\d{{2}}-\\d{{2}}({_ISO_TIME})?')"
         short = f"length({value}) = 10 AND {value}[5] = '-' AND {value}[8] = '-'"
-        day = f"CASE WHEN {short} THEN try_cast({value} AS DATE) WHEN {iso} THEN try_cast({value} AS TIMESTAMP)::DATE END"
-        return day, f"try_cast({value} AS TIMESTAMP)"
+        time = f"try_cast({value} AS TIMESTAMP)"
+        return f"CASE WHEN {short} THEN try_cast({value} AS DATE) WHEN {iso} THEN {time}::DATE END", time
     local = f"timezone({_zone(zone, name)}, try_cast({value} AS TIMESTAMPTZ))"
     return f"CASE WHEN {looks_zoned} THEN {local}::DATE END", local
 
@@ -156,7 +157,7 @@ def _zone(zone: str | None, label: Any) -> str:
             f"the times in column {label!r} bear a time zone, so the day depends on whose midnight counts: pass "
             'timezone="Europe/Paris" (or "UTC", …).'
         )
-    import zoneinfo  # noqa: PLC0415
+    import zoneinfo
 
     try:
         zoneinfo.ZoneInfo(zone)
@@ -169,8 +170,8 @@ def _not_a_date(label: Any, kind: str) -> str:
     """Return what to do about a column that holds no dates."""
     if kind in _INTEGERS | _FLOATS:
         return (
-            f"date={label!r} holds numbers ({kind}), which could be 19970101, seconds or serial days: convert them, for "
-            f'example with pandas.to_datetime(frame[{label!r}].astype(str), format="%Y%m%d").'
+            f"date={label!r} holds numbers ({kind}), which could be 19970101, seconds or serial days: convert them, "
+            f'for example with pandas.to_datetime(frame[{label!r}].astype(str), format="%Y%m%d").'
         )
     return f"date={label!r} is of type {kind}, not a date: give dates, timestamps or ISO text (YYYY-MM-DD)."
 
@@ -198,14 +199,14 @@ def named_back(columns: Sequence[str], customer: str, days: Sequence[str]) -> st
 
 def named_columns(arrays: Sequence[Any]) -> pa.Table:
     """Return an Arrow table of columns named c0, c1, …."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     return pa.table({f"c{place}": array for place, array in enumerate(arrays)})
 
 
 def tidy(table: pa.Table) -> pa.Table:
     """Return a result with 128-bit sums of integers as int64."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     for place, item in enumerate(table.schema):
         if pa.types.is_decimal(item.type) and item.type.scale == 0:
@@ -218,7 +219,7 @@ def tidy(table: pa.Table) -> pa.Table:
 
 def with_dates(table: pa.Table, days: Sequence[str]) -> pa.Table:
     """Return a result whose day numbers are dates."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     for name in days:
         dates = table[name].cast(pa.int32()).cast(pa.date32())
@@ -238,9 +239,9 @@ def as_dtype(ids: Any, own: Any) -> Any:
 
 def cast_ids(column: Any, own: Any) -> Any:
     """Return ids as the Arrow type they came in (as its values' type, where that cannot be made)."""
-    import uuid  # noqa: PLC0415
+    import uuid
 
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     if pa.types.is_dictionary(own):
         coded = column.cast(own.value_type).combine_chunks().dictionary_encode()
@@ -262,7 +263,7 @@ def readable(column: Any, label: Any) -> Any:
     Raises:
         ColumnError: Its decimals have more than 38 digits.
     """
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())

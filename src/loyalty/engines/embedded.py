@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,6 @@ import narwhals.stable.v2 as nw
 
 from loyalty import checks
 from loyalty.engines import canonical
-from loyalty.engines.base import RowSpec
 from loyalty.engines.failures import plain_errors
 from loyalty.engines.files import Files, projection
 from loyalty.engines.ids import Ids
@@ -26,6 +26,8 @@ from loyalty.errors import ClosedError, ColumnError, InvalidArgument, Unsupporte
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from loyalty.engines.base import RowSpec
 
 __all__ = ["Embedded"]
 
@@ -38,12 +40,10 @@ class Embedded:
     Nothing outside it is changed: no global setting, no file but spilled blocks in a temporary folder of its own.
     """
 
-    def __init__(
-        self, source: Source, *, memory_limit: str | None = None, temp_directory: str | None = None
-    ) -> None:
+    def __init__(self, source: Source, *, memory_limit: str | None = None, temp_directory: str | None = None) -> None:
         folder = _folder(temp_directory)
         self._remove_folder = _remover(self, folder) if temp_directory is None else lambda: None
-        config = {"temp_directory": folder, "preserve_insertion_order": "false"}
+        config: dict[str, Any] = {"temp_directory": folder, "preserve_insertion_order": "false"}
         if memory_limit is not None:
             config["memory_limit"] = str(memory_limit)
         try:
@@ -78,9 +78,10 @@ class Embedded:
 
     def rows(self, spec: RowSpec, value: Any = None) -> nw.LazyFrame[Any]:
         """Return the canonical rows; see `Engine.rows`."""
-        relation, columns, select = self._canonical(spec, value)
+        relation, _, select = self._canonical(spec, value)
         with self._running(f"the columns {list(spec.columns.values())}"):
-            return nw.from_native(relation.project(select))
+            frame: nw.LazyFrame[Any] = nw.from_native(relation.project(select))
+            return frame
 
     def offenders(self, spec: RowSpec, role: str, limit: int = 3) -> list[str]:
         """Return the first values of a column that could not be used; see `Engine.offenders`."""
@@ -93,8 +94,7 @@ class Embedded:
         names = rows.columns
         where = "" if isinstance(self._source, Files) else "row {}: "
         return [
-            (where.format(row[names.index("place")]) if where else "") + repr(row[names.index("found")])
-            for row in bad
+            (where.format(row[names.index("place")]) if where else "") + repr(row[names.index("found")]) for row in bad
         ]
 
     def persist(self, frame: nw.LazyFrame[Any], name: str) -> str:
@@ -132,15 +132,18 @@ class Embedded:
 
     def attach_source(self, data: Any, columns: Mapping[str, Any], customer: Any) -> nw.LazyFrame[Any]:
         """Return another table, its ids spelled as this engine's; see `Engine.attach_source`."""
+        import pyarrow as pa
+
         source = open_source(data)
         for name, label in columns.items():
             checks.column(name, label, source.labels)
-        if customer is None:
-            return self.attach(source.arrow(list(columns.values())).rename_columns(list(columns)))
-        others = {name: label for name, label in columns.items() if name != customer}
-        table = source.arrow(list(others.values())).rename_columns(list(others))
-        ids = self._foreign_ids(source, columns[customer])
-        return self.attach(table.add_column(list(columns).index(customer), customer, ids))
+        labels = [label for name, label in columns.items() if name != customer]
+        arrays = iter(source.arrow(labels).columns)
+        table = {
+            name: self._foreign_ids(source, label) if name == customer else next(arrays)
+            for name, label in columns.items()
+        }
+        return self.attach(pa.table(table))
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Run a query and return its rows."""
@@ -160,13 +163,11 @@ class Embedded:
         return self._to_arrow_kind(table, customer, str(label))
 
     def close(self) -> None:
-        """Close the database and every cursor on it."""
+        """Close the database and every cursor on it; queries that other threads still run are broken off."""
         with self._lock:
-            for cursor in list(self._cursors):
-                cursor.close()
-            if self._root is not None:
-                self._root.close()
-            self._root = None
+            root, self._root = self._root, None
+            for connection in [*self._cursors, root]:
+                _close(connection)
         self._remove_folder()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -253,13 +254,15 @@ class Embedded:
 
     def _to_pandas(self, table: pa.Table, customer: Any, label: Any) -> Any:
         """Return a pandas frame whose ids have the caller's dtype."""
+        import pandas as pd
+
         frame = table.to_pandas(date_as_object=False)
         if "customer" not in frame:
             return frame
         own = self._source.column(customer).dtype  # type: ignore[attr-defined]
         if self._ids is not None:
             frame["customer"] = self._ids.decode(table["customer"])
-        if self._ids is None or not (own == object or hasattr(own, "categories")):
+        if self._ids is None or not (pd.api.types.is_object_dtype(own) or isinstance(own, pd.CategoricalDtype)):
             frame["customer"] = canonical.as_dtype(frame["customer"], own)
         return frame.rename(columns={"customer": label})
 
@@ -270,14 +273,25 @@ class Embedded:
                 place = table.column_names.index("customer")
                 own = self._source.data.column(customer).type  # type: ignore[attr-defined]
                 table = table.set_column(place, "customer", canonical.cast_ids(table["customer"], own))
-            return table.rename_columns(
-                [label if name == "customer" else name for name in table.column_names]
-            )
+            return table.rename_columns([label if name == "customer" else name for name in table.column_names])
         frame = nw.from_arrow(table, backend="polars").to_native()
         if "customer" in frame.columns:
             own = self._source.schema()[customer]  # type: ignore[attr-defined]
             frame = frame.with_columns(frame.get_column("customer").cast(own)).rename({"customer": label})
         return frame.lazy() if self._source.rows_as == "polars-lazy" else frame
+
+
+def _close(connection: duckdb.DuckDBPyConnection | None) -> None:
+    """Close a connection, breaking off what it is at; one that does not stop soon is left to its thread."""
+    for pause in (0.0, 0.01, 0.03, 0.1, 0.3, 1.0):
+        time.sleep(pause)
+        try:
+            if connection is not None:
+                connection.interrupt()
+                connection.close()
+        except duckdb.Error:  # busy
+            continue
+        return
 
 
 def _folder(temp_directory: Any) -> str:

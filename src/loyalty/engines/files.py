@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import glob
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -71,9 +70,7 @@ class Files:
                 "comment": "",
                 "skiprows": 0,
             }
-            return cursor.read_csv(
-                self._patterns(), all_varchar=True, header=True, union_by_name=True, **dialect
-            )
+            return cursor.read_csv(self._patterns(), all_varchar=True, header=True, union_by_name=True, **dialect)
 
     def arrow(self, labels: Sequence[Any]) -> pa.Table:
         """Return columns, named c0, c1, … in the order asked for."""
@@ -85,9 +82,7 @@ class Files:
         """Return the names in the first file as they stand there: DuckDB renames `a, a` and `a, A`."""
         first = self._patterns()[0]
         if not self.text:
-            fields = connection.execute(
-                "SELECT name, num_children FROM parquet_schema(?)", [[first]]
-            ).fetchall()
+            fields = connection.execute("SELECT name, num_children FROM parquet_schema(?)", [[first]]).fetchall()
             return _top_names(fields)
         whole = {
             "columns": {"line": "VARCHAR"},
@@ -145,13 +140,11 @@ def open_files(patterns: list[str]) -> Files:
 
 def _matches(pattern: str) -> list[str]:
     """Return the files of one path or glob, sorted."""
-    if "://" in pattern or os.path.isfile(pattern):
+    if "://" in pattern or _is_file(pattern):
         return [pattern]
-    if os.path.isdir(pattern):
-        raise InvalidArgument(
-            f"{pattern!r} is a folder: name its files, such as {os.path.join(pattern, '*.parquet')!r}."
-        )
-    found = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+    if Path(pattern).is_dir():
+        raise InvalidArgument(f"{pattern!r} is a folder: name its files, such as {str(Path(pattern, '*.parquet'))!r}.")
+    found = sorted(path for path in glob.glob(pattern, recursive=True) if _is_file(path))  # noqa: PTH207 (any folder)
     if not found:
         raise InvalidArgument(f"no file matches {pattern!r} (looked from {Path.cwd()}).")
     return found
@@ -164,15 +157,20 @@ def _file_kind(path: str) -> str:
         return "parquet"
     if lower.endswith(_TEXT):
         return "text"
-    raise InvalidArgument(
-        f"{path!r}: the ending does not say what it is; Parquet ends in {_PARQUET}, text in {_TEXT}."
-    )
+    raise InvalidArgument(f"{path!r}: the ending does not say what it is; Parquet ends in {_PARQUET}, text in {_TEXT}.")
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except ValueError:  # a character that no path may hold
+        return False
 
 
 def _stamp(path: str) -> tuple[int, int] | None:
     """Return modification time and size of a local file; None where there is none."""
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
     except (OSError, ValueError):
         return None
     return status.st_mtime_ns, status.st_size

@@ -16,11 +16,11 @@ __all__ = ["Ids", "needs_codes"]
 
 def needs_codes(series: pd.Series[Any]) -> bool:
     """Return whether a pandas column of ids must be coded: whatever is not plain numbers, text or points in time."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     dtype: Any = series.dtype
     dtype = dtype.subtype if isinstance(dtype, pd.SparseDtype) else dtype
-    if dtype == object:
+    if pd.api.types.is_object_dtype(dtype):
         return pd.api.types.infer_dtype(series, skipna=True) not in {"string", "empty"}
     if isinstance(dtype, pd.ArrowDtype):
         return not _comes_back(dtype.pyarrow_dtype)
@@ -30,7 +30,7 @@ def needs_codes(series: pd.Series[Any]) -> bool:
 
 def _comes_back(kind: pa.DataType) -> bool:
     """Return whether ids of an Arrow type leave the engine as they entered it."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     if pa.types.is_duration(kind) or pa.types.is_decimal256(kind):
         return False
@@ -47,13 +47,11 @@ class Ids:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._uniques: pd.Index[Any] | None = None
-        self._dtype: Any = (
-            None  # of the first column, where that is categorical: its codes are used as they are
-        )
+        self._dtype: Any = None  # of the first column, where that is categorical: its codes are used as they are
 
     def encode(self, series: pd.Series[Any]) -> pa.Array:
         """Return the codes of a column's ids (null for nulls), adding ids not met before."""
-        import pandas as pd  # noqa: PLC0415
+        import pandas as pd
 
         with self._lock:
             if isinstance(series.dtype, pd.CategoricalDtype):
@@ -73,7 +71,7 @@ class Ids:
 
     def _places(self, fresh: pd.Index[Any]) -> Any:
         """Return the code of each distinct id, lengthening the list for those not met before."""
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         if self._uniques is None:
             self._uniques = fresh
@@ -88,8 +86,8 @@ class Ids:
 
     def decode(self, codes: pa.ChunkedArray) -> Any:
         """Return the ids of codes as a pandas array of the caller's type."""
-        import numpy as np  # noqa: PLC0415
-        import pandas as pd  # noqa: PLC0415
+        import numpy as np
+        import pandas as pd
 
         places = codes.to_numpy().astype(np.int64)
         if self._dtype is not None and (places < len(self._dtype.categories)).all():
@@ -100,8 +98,8 @@ class Ids:
 
 def _coded(places: Any, ids: pd.Index[Any], codes: Any = None) -> pa.Array:
     """Return codes of ids given by their places (-1: none), null for blank text; by default a place is its code."""
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
+    import numpy as np
+    import pyarrow as pa
 
     blank = np.array([isinstance(one, str) and not one.strip() for one in ids], dtype=bool)
     if not len(ids):

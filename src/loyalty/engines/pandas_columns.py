@@ -26,7 +26,7 @@ def to_arrow(series: pd.Series[Any], label: Any) -> Any:
     Raises:
         ColumnError: It holds objects of mixed or unusual types, or values that do not fit.
     """
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     try:
         plain = _plain(series)
@@ -46,12 +46,12 @@ def to_arrow(series: pd.Series[Any], label: Any) -> Any:
 def _kinds(series: pd.Series[Any]) -> str:
     """Return the names of the types among the values, the first few of them."""
     names = sorted({kind.__name__ for kind in series.dropna().map(type)})
-    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")  # noqa: PLR2004
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
 def _plain(series: pd.Series[Any]) -> pd.Series[Any] | None:
     """Return a column of numbers, dates or text as pandas and Arrow both know it; None where it is none of these."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     if isinstance(series.dtype, pd.SparseDtype):
         series = series.sparse.to_dense()
@@ -64,8 +64,8 @@ def _plain(series: pd.Series[Any]) -> pd.Series[Any] | None:
 
 def _plain_objects(series: pd.Series[Any]) -> pd.Series[Any] | None:
     """Return an object column as numbers, dates or text where all its values are of that kind, else None."""
-    import numpy as np  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
+    import numpy as np
+    import pandas as pd
 
     kind = pd.api.types.infer_dtype(series, skipna=True)
     if kind in {"string", "boolean", "empty", "bytes"}:
@@ -92,7 +92,7 @@ def _whole_numbers(series: pd.Series[Any]) -> pd.Series[Any]:
 
 def _dates(series: pd.Series[Any]) -> pd.Series[Any]:
     """Return date and datetime objects as datetime64, in microseconds so that any year fits."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     zoned = {getattr(value, "tzinfo", None) is not None for value in series.dropna()}
     if zoned == {True, False}:

@@ -12,7 +12,7 @@ import narwhals.stable.v2 as nw
 from loyalty.engines import pandas_columns
 from loyalty.engines.canonical import readable
 from loyalty.engines.failures import plain_errors
-from loyalty.engines.files import Files, open_files, projection
+from loyalty.engines.files import open_files, projection
 from loyalty.engines.ids import Ids, needs_codes
 from loyalty.errors import ColumnError, UnsupportedSource
 
@@ -56,13 +56,14 @@ class PandasFrame:
     snapshot: bool = True
 
     def __post_init__(self) -> None:
-        import pandas as pd  # noqa: PLC0415
+        import pandas as pd
 
-        lazy_copies = int(pd.__version__.split(".")[0]) >= 3  # noqa: PLR2004 (copy-on-write is the rule from 3.0)
+        lazy_copies = int(pd.__version__.split(".")[0]) >= 3
         self.data = self.data.copy(deep=not lazy_copies)
 
     @property
     def labels(self) -> Sequence[Any]:
+        """The column labels, duplicates included."""
         return list(self.data.columns)
 
     def column(self, label: Any) -> pd.Series[Any]:
@@ -71,6 +72,7 @@ class PandasFrame:
         return self.data.iloc[:, place]
 
     def arrow(self, labels: Sequence[Any]) -> pa.Table:
+        """Return columns, named c0, c1, … in the order asked for."""
         return _named([pandas_columns.to_arrow(self.column(label), label) for label in labels])
 
 
@@ -116,15 +118,13 @@ class PolarsFrame:
             raise UnsupportedSource(f"the lazy frame cannot be run: {err}") from err
 
     def arrow(self, labels: Sequence[Any]) -> pa.Table:
-        import polars as pl  # noqa: PLC0415
-        from polars import selectors  # noqa: PLC0415
+        import polars as pl
+        from polars import selectors
 
         kinds = self.schema()
         for label in labels:
             if kinds[label] == pl.Object:
-                raise ColumnError(
-                    f"column {label!r} holds Python objects: convert it to numbers, dates or text."
-                )
+                raise ColumnError(f"column {label!r} holds Python objects: convert it to numbers, dates or text.")
         try:
             # By selector: a bare name may be a pattern ("*", "^a.*$").
             frame = self.data.lazy().select(selectors.by_name(*dict.fromkeys(labels))).collect()
@@ -180,24 +180,26 @@ def open_source(data: Any) -> Source:
     if hasattr(data, "__arrow_c_stream__") and not hasattr(data, "to_frame"):  # a Series streams itself too
         return ArrowTable(_streamed(data))
     raise UnsupportedSource(
-        f"data is a {type(data).__module__}.{type(data).__qualname__}: give a pandas, Polars or PyArrow table, a DuckDB "
-        "relation, or a path, glob or list of paths to Parquet or CSV files."
+        f"data is a {type(data).__module__}.{type(data).__qualname__}: give a pandas, Polars or PyArrow table, a "
+        "DuckDB relation, or a path, glob or list of paths to Parquet or CSV files."
     )
 
 
 def _streamed(data: Any) -> pa.Table:
     """Return the table that an object streams."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     try:
         return pa.table(data)
-    except (pa.ArrowException, TypeError, ValueError) as err:
-        raise UnsupportedSource(f"the stream of a {type(data).__qualname__} is no table: {err}") from err
+    except Exception as err:  # of any kind: the stream is another library's
+        raise UnsupportedSource(
+            f"data is a {type(data).__module__}.{type(data).__qualname__} whose Arrow stream is no table: {err}"
+        ) from err
 
 
 def _named(columns: Sequence[Any]) -> pa.Table:
     """Return an Arrow table of columns named c0, c1, …."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     return pa.table({f"c{place}": column for place, column in enumerate(columns)})
 

@@ -39,7 +39,8 @@ class Cohorts:
             had less time to fill).
         average: Rates over all cohorts that reached k, weighted by size: `offset`, `rate`, `low`, `high`, `customers`,
             `cohorts`.
-        excluded: Customers left out: of cohorts whose first period does not lie wholly inside the data.
+        excluded: Customers left out: of cohorts whose first period does not lie wholly inside the data, or that were
+            not observed for long enough.
         confidence: Level of the average's intervals.
         note: What a reader must know.
         kind: The kind of frame handed back.
@@ -107,9 +108,11 @@ class Cohorts:
     def __str__(self) -> str:
         first = next((row for row in self.average.data.to_pylist() if row["offset"] == 1), None)
         note = f" Note: {self.note}." if self.note else ""
-        head = f"{len(set(self.data['cohort'].to_pylist()))} cohorts by {self.period} of first purchase"
+        head = f"Cohorts by {self.period} of first purchase ({len(set(self.data['cohort'].to_pylist())):,})"
         if first is None:
-            return f"{head}; none was followed into a next {self.period}.{note}"
+            return f"{head}: none was followed into a next {self.period}.{note}"
+        if math.isnan(first["rate"]):
+            return f"{head}: the average rate of the next {self.period} is not defined.{note}"
         low, high = wording.quantity(first["low"], "share"), wording.quantity(first["high"], "share")
         interval = "" if math.isnan(first["low"]) else f" ({wording.level(self.confidence)} interval {low} to {high})"
         what = "of the customers bought" if self.measure == "customers" else "of the revenue came"
@@ -169,13 +172,14 @@ def cohorts(
             count, cohorts not followed that long are left out. None follows each cohort to the end of the window,
             so that its cells are lower bounds of what longer follow-up would show.
         by: A column of the transactions, taken at the customer's first purchase; null is a group. Only cohorts
-            acquired in the window are grouped.
+            acquired in the window are grouped: of older ones, members who did not buy in it belong to no group.
         confidence: Level of the Wilson intervals of the average.
 
     Returns:
         Cells that the window does not wholly contain are missing, never zero. Customers acquired before the window
         keep their true cohort, of which all members count, those who never bought in the window included. Averages
-        are weighted over the cohorts that reached k.
+        are weighted over the cohorts that reached k. Rates of revenue are NaN where that of the first period (or, in
+        mode "since", in all) is not above zero or was not observed, and the note says so.
 
     Examples:
         >>> import loyalty as ly
@@ -200,9 +204,10 @@ def cohorts(
     sizes = plan.sizes(by)
     triangles = measure(tx, rows, aggregates, lambda found: found, keys=keys, by=by)
     if isinstance(triangles, Grouped) and isinstance(sizes, Grouped):
-        results = {group: plan.build(triangles.results.get(group, []), people) for group, people in sizes.items()}
+        inside = tx.window.complete(period)
+        results = {group: plan.build(triangles[group], people, inside) for group, people in sizes.items()}
         return Grouped(by=sizes.by, results=results, kind=sizes.kind)
-    return plan.build(triangles, sizes)  # type: ignore[arg-type]
+    return plan.build(triangles, sizes, tx.data_window().complete(period))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +244,11 @@ class _Plan:
             lambda rows: {int(row["first_period"]): int(row["size"]) for row in rows},
             keys=["first_period"],
             by=by,
+            everybody=True,
         )
 
-    def build(self, rows: list[Row], sizes: dict[int, int]) -> Cohorts:
-        """Return the cohorts from counts by first and later period."""
-        whole = self.tx.data_window().complete(self.period)
+    def build(self, rows: list[Row], sizes: dict[int, int], whole: range) -> Cohorts:
+        """Return the cohorts from counts by first and later period; `whole` are the periods that make a cohort."""
         found: dict[int, dict[int, float]] = {}
         for row in rows:
             found.setdefault(row["first_period"], {})[row["period"]] = row[self.measure]
@@ -253,7 +258,9 @@ class _Plan:
             if sizes.get(first)
             for cell in self._cells(first, sizes[first], found.get(first, {}))
         ]
-        left_out = sum(size for first, size in sizes.items() if first not in whole)
+        partial = sum(size for first, size in sizes.items() if first not in whole)
+        shown = {cell["cohort"]: cell["size"] for cell in cells}
+        left_out = sum(sizes.values()) - sum(shown.values())
         import pyarrow as pa
 
         kind = pa.int64() if self.measure == "customers" else pa.float64()
@@ -269,7 +276,7 @@ class _Plan:
             average=self._average(cells),
             excluded=left_out,
             confidence=self.confidence,
-            note=self._note(cells, left_out),
+            note=self._note(cells, whole, partial, left_out - partial),
             kind=self.tx.engine.kind,
         )
 
@@ -283,7 +290,7 @@ class _Plan:
             last = first + self.follow_up
         seen = range(max(first, observed.start), last + 1)
         if self.mode == "since":
-            values = {index: sum(value for at, value in values.items() if at >= index) for index in seen}
+            values = _from_then_on(values, seen)
         base: float = size
         if self.measure == "revenue":  # of a cohort older than the window the first period is not observed
             base = values.get(first, 0.0) if first in seen else math.nan
@@ -297,7 +304,7 @@ class _Plan:
                 "offset": index - first,
                 "value": values.get(index, 0),
                 "base": base,
-                "rate": values.get(index, 0) / base if base else math.nan,
+                "rate": values.get(index, 0) / base if base > 0 else math.nan,
                 "followed": last - index + 1 if self.mode == "since" else 1,
             }
             for index in seen
@@ -313,7 +320,7 @@ class _Plan:
             value, base = sum(cell["value"] for cell in reached), sum(cell["base"] for cell in reached)
             counts = self.measure == "customers"
             low, high = estimates.wilson(value, base, self.confidence) if counts else (math.nan, math.nan)
-            lines.append({"offset": offset, "rate": value / base if base else math.nan, "low": low, "high": high,
+            lines.append({"offset": offset, "rate": value / base if base > 0 else math.nan, "low": low, "high": high,
                           "customers": sum(cell["size"] for cell in reached), "cohorts": len(reached)})  # fmt: skip
         names = {"offset": pa.int64(), "rate": pa.float64(), "low": pa.float64(), "high": pa.float64(),
                  "customers": pa.int64(), "cohorts": pa.int64()}  # fmt: skip
@@ -326,16 +333,33 @@ class _Plan:
             units=dict.fromkeys(("rate", "low", "high"), "share"),
         )
 
-    def _note(self, cells: list[Cell], left_out: int) -> str:
+    def _note(self, cells: list[Cell], whole: range, partial: int, unfollowed: int) -> str:
         """Return what a reader must know of these cohorts."""
         notes = []
-        if left_out:
+        if partial:
+            where = "data" if whole == self.tx.data_window().complete(self.period) else "window"
             notes.append(
-                f"{left_out:,} customers left out: their first {self.period} does not lie wholly inside the data"
+                f"customers left out (their first {self.period} is not wholly inside the {where}): {partial:,}"
             )
+        if unfollowed:
+            wanted = "a complete {}" if not self.follow_up else f"a complete {{}} and {self.follow_up:,} more"
+            notes.append(f"customers left out (not observed for {wanted.format(self.period)}): {unfollowed:,}")
         if self.mode == "since" and self.follow_up is None and cells:
             notes.append("cells are lower bounds, later cohorts having had less time (follow_up= makes it equal)")
+        unknown = len({cell["cohort"] for cell in cells if math.isnan(cell["rate"])})
+        if unknown:
+            notes.append(f"cohorts without rates, revenue to compare with being zero or not observed: {unknown:,}")
         if not cells:
             notes.append(f"no cohort was observed for a complete {self.period}" + (
-                "" if self.follow_up is None else f" and {self.follow_up} more"))  # fmt: skip
+                f" and {self.follow_up:,} more" if self.follow_up else ""))  # fmt: skip
         return "; ".join(notes)
+
+
+def _from_then_on(values: dict[int, float], seen: range) -> dict[int, float]:
+    """Return, for each period seen, the sum of the values in it and after it."""
+    found: dict[int, float] = {}
+    total: float = sum(value for index, value in values.items() if index >= seen.stop)
+    for index in reversed(seen):
+        total += values.get(index, 0)
+        found[index] = total
+    return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
 from loyalty import checks, estimates
-from loyalty.errors import InvalidRows
+from loyalty.errors import ColumnError, InvalidRows, UnsupportedSource
 from loyalty.grouping import measure
 from loyalty.metrics.ratios import moment_sums, moments_of
 from loyalty.tables import EstimateSet, Grouped
@@ -65,8 +67,9 @@ def historical_value(
     Args:
         tx: The transactions.
         margin: Share of spend that is earned: a number, or a column of the transactions with a share per row (a
-            purchase's margin is the mean over its sale rows, weighted by amount, and returns reduce it at that
-            margin). None: spend − cost where `cost=` was named at the door, else 1 (value is net sales).
+            purchase's margin is the mean over its sale rows, weighted by amount or, where the amounts are all zero,
+            not; returns reduce it at that margin). None: spend − cost where `cost=` was named at the door, else 1
+            (value is net sales).
         service_cost: Cost to serve: a number per purchase, or a column summed over a customer's sale rows of the
             window (null: none).
         acquisition_cost: Cost to acquire: a number per customer, or a column read at the first purchase (null: none).
@@ -80,7 +83,7 @@ def historical_value(
         past is counted as it came in.
 
     Raises:
-        ColumnError: A named column is missing.
+        ColumnError: A named column is missing, or does not hold numbers.
         InvalidRows: A margin is null, or a margin or cost is not a finite number.
 
     Examples:
@@ -92,23 +95,25 @@ def historical_value(
         ([16.0, 6.0], 11.0)
     """
     checks.confidence_level(confidence)
-    name = "value_" + "_".join(_token(tx, item) for item in (margin, service_cost, acquisition_cost))
+    given = {"margin": margin, "service_cost": service_cost, "acquisition_cost": acquisition_cost}
+    name = "value_" + "_".join(_token(tx, role, item) for role, item in given.items())
     frame = tx.kept(name, lambda: _per_customer(tx, margin, service_cost, acquisition_cost))
     sums = [*moment_sums("value", "one", "v_"), *moment_sums("contribution", "one", "c_")]
 
     def build(rows: list[Row]) -> HistoricalValue:
         return _result(tx, rows[0], name, confidence)
 
-    return measure(tx, frame.with_columns(one=nw.lit(1)), sums, build, by=by, cohort=cohort)
+    return measure(tx, frame.with_columns(one=nw.lit(1)), sums, build, by=by, cohort=cohort, everybody=True)
 
 
-def _token(tx: Transactions, item: Any) -> str:
-    """Return a piece of a table's name that stands for an argument."""
+def _token(tx: Transactions, role: str, item: Any) -> str:
+    """Return a piece of a table's name that stands for an argument, once it is known to be allowed."""
     if item is None:
         return "none"
-    if isinstance(item, str) or not isinstance(item, (int, float)):
-        return f"c{list(tx.engine.labels).index(checks.column('margin or cost', item, tx.engine.labels))}"
-    return "n" + float(item).hex().replace(".", "p").replace("-", "m").replace("+", "")
+    if not isinstance(item, Real) or isinstance(item, bool):
+        return f"c{list(tx.engine.labels).index(checks.column(role, item, tx.engine.labels))}"
+    value = checks.number(role, float(item), low=-math.inf if role == "margin" else 0.0)
+    return "n" + value.hex().translate({ord("."): "p", ord("-"): "m", ord("+"): None})
 
 
 def _per_customer(tx: Transactions, margin: Any, service_cost: Any, acquisition_cost: Any) -> Frame:
@@ -125,9 +130,8 @@ def _per_customer(tx: Transactions, margin: Any, service_cost: Any, acquisition_
 def _with_contribution(tx: Transactions, frame: Frame, margin: Any) -> Frame:
     if margin is None and "cost" in tx.roles:
         return frame.with_columns(contribution=nw.col("spend") - nw.col("cost"))
-    if margin is None or (isinstance(margin, (int, float)) and not isinstance(margin, bool)):
-        share = checks.number("margin", 1.0 if margin is None else margin)
-        return frame.with_columns(contribution=nw.col("spend") * share)
+    if margin is None or isinstance(margin, Real):
+        return frame.with_columns(contribution=nw.col("spend") * (1.0 if margin is None else float(margin)))
     each = _margin_of_purchases(tx, margin)
     earned = each.group_by("customer").agg(contribution=nw.col("earned").sum())
     return frame.join(earned, on="customer", how="inner")
@@ -135,67 +139,74 @@ def _with_contribution(tx: Transactions, frame: Frame, margin: Any) -> Frame:
 
 def _margin_of_purchases(tx: Transactions, margin: Any) -> Frame:
     """Return what each purchase earned: net spend times the amount-weighted margin of its sale rows."""
-    rows = _numbers(tx, margin)
-    _refuse_unusable(tx, rows, margin, nulls=True)
+    rows = _numbers(tx, "margin", margin, tx.sale_rows(margin))
     key = ["customer", "day"] if tx.rules.occasion == "day" else ["customer", "order", "loose_day"]
     rows = rows.with_columns(weighted=nw.col("amount") * nw.col("value"))
-    sold = rows.group_by(*key).agg(nw.col("weighted").sum(), nw.col("amount").sum())
+    sold = rows.group_by(*key).agg(nw.col("weighted").sum(), nw.col("amount").sum(), plain=nw.col("value").mean())
     bought = tx.purchase_rows()
     order_key = [name for name in key if name != "order"]
     if tx.rules.occasion == "order":  # null orders never match as join keys: they are told apart by `loose_day`
         blank = nw.col("order").is_null()
+        parts = ["customer", "spend", "weighted", "amount", "plain"]
         keyed = [sold.filter(~blank), sold.filter(blank)], [bought.filter(~blank), bought.filter(blank)]
         both = nw.concat(
             [
-                keyed[1][0].join(keyed[0][0], on=key, how="inner").select("customer", "spend", "weighted", "amount"),
-                keyed[1][1]
-                .join(keyed[0][1], on=order_key, how="inner")
-                .select("customer", "spend", "weighted", "amount"),
+                keyed[1][0].join(keyed[0][0], on=key, how="inner").select(*parts),
+                keyed[1][1].join(keyed[0][1], on=order_key, how="inner").select(*parts),
             ]
         )
     else:
         both = bought.join(sold, on=key, how="inner")
-    share = nw.when(nw.col("amount") > 0).then(nw.col("weighted") / nw.col("amount")).otherwise(nw.lit(1.0))
+    share = nw.when(nw.col("amount") > 0).then(nw.col("weighted") / nw.col("amount")).otherwise(nw.col("plain"))
     return both.with_columns(earned=nw.col("spend") * share)
 
 
 def _with_service(tx: Transactions, frame: Frame, service_cost: Any) -> Frame:
-    if service_cost is None or isinstance(service_cost, (int, float)):
-        each = checks.number("service_cost", service_cost or 0.0, low=0.0)
+    if service_cost is None or isinstance(service_cost, Real):
+        each = float(service_cost or 0.0)
         return frame.with_columns(service_cost=nw.col("purchases").cast(nw.Float64) * each)
-    rows = _numbers(tx, service_cost)
-    _refuse_unusable(tx, rows, service_cost, nulls=False)
+    rows = _numbers(tx, "service_cost", service_cost, tx.sale_rows(service_cost))
     spent = rows.group_by("customer").agg(service_cost=nw.col("value").sum())
     return frame.join(spent, on="customer", how="left").with_columns(nw.col("service_cost").fill_null(0.0))
 
 
 def _with_acquisition(tx: Transactions, frame: Frame, acquisition_cost: Any) -> Frame:
     new = nw.col("acquired_before") == 0
-    if acquisition_cost is None or isinstance(acquisition_cost, (int, float)):
-        each = checks.number("acquisition_cost", acquisition_cost or 0.0, low=0.0)
+    if acquisition_cost is None or isinstance(acquisition_cost, Real):
+        each = float(acquisition_cost or 0.0)
         return frame.with_columns(acquisition_cost=nw.when(new).then(nw.lit(each)).otherwise(nw.lit(0.0)))
-    first = tx.first_values(acquisition_cost).select("customer", charged=nw.col("group").cast(nw.Float64))
+    first = tx.first_values(acquisition_cost).select("customer", value=nw.col("group"))
+    first = _numbers(tx, "acquisition_cost", acquisition_cost, first).rename({"value": "charged"})
     frame = frame.join(first, on="customer", how="left").with_columns(nw.col("charged").fill_null(0.0))
     return frame.with_columns(acquisition_cost=nw.when(new).then(nw.col("charged")).otherwise(nw.lit(0.0)))
 
 
-def _numbers(tx: Transactions, label: Any) -> Frame:
-    """Return the sale rows of the window with a column of numbers as `value`."""
-    return tx.sale_rows(label).with_columns(nw.col("value").cast(nw.Float64))
+def _numbers(tx: Transactions, role: str, label: Any, rows: Frame) -> Frame:
+    """Return rows with their column `value` as numbers.
 
-
-def _refuse_unusable(tx: Transactions, rows: Frame, label: Any, *, nulls: bool) -> None:
-    """Raise where a column of numbers holds one that is not finite, or is missing where that matters."""
+    Raises:
+        ColumnError: It is of another type, or text that is no number.
+        InvalidRows: A number is not finite, or a margin is missing.
+    """
+    kind = rows.collect_schema()["value"]
+    wrong = ColumnError(f"{role}={label!r} is not a column of numbers: convert it first, or name another.")
+    if not (kind.is_numeric() or isinstance(kind, nw.String)):  # files of text hold numbers as text
+        raise wrong
+    rows = rows.with_columns(nw.col("value").cast(nw.Float64))
     bad = ~nw.col("value").is_finite()
-    bad = bad | nw.col("value").is_null() if nulls else bad
-    found = int(tx.collect(rows.filter(bad).select(n=nw.len()))["n"][0].as_py())
+    bad = bad | nw.col("value").is_null() if role == "margin" else bad
+    try:
+        found = int(tx.collect(rows.filter(bad).select(n=nw.len()))["n"][0].as_py())
+    except UnsupportedSource as err:
+        raise wrong from err
     if found:
         raise InvalidRows(
-            f"{found:,} sale rows have no usable number in column {label!r}: fill it with finite numbers"
-            + (" (a margin is a share, such as 0.3)." if nulls else "."),
+            f"{role}={label!r} holds no finite number in this many of the rows it is read from: {found:,}. "
+            + ("Fill it with shares such as 0.3." if role == "margin" else "Mend them, or leave them null for none."),
             column=str(label),
             count=found,
         )
+    return rows
 
 
 def _result(tx: Transactions, row: Row, name: str, confidence: float) -> HistoricalValue:

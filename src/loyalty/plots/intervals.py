@@ -174,8 +174,9 @@ def _value_axis(ax: Axes, items: Sequence[Estimate]) -> None:
     else:
         letters = max(len(f"{end:,.0f}") for end in ax.get_xlim())
         paper.number_ticks(ax.xaxis, max(2, 34 // (letters + 2)), whole=False)
-    counted = " / ".join(dict.fromkeys(item.counted for item in items))
-    name = f"share of {counted}" if unit == "share" else unit
+    counted = {item.counted if item.denominator == item.n else "" for item in items}
+    # Of the customers only where they are what was divided by: revenue retention is a share of revenue.
+    name = f"share of {counted.pop()}" if unit == "share" and len(counted) == 1 and "" not in counted else unit
     levels = {item.confidence for item in items if not math.isnan(item.low)}
     line = f" (line: {wording.level(levels.pop())} interval)" if len(levels) == 1 else ""
     ax.set_xlabel("\n".join(paper.wrapped(name + line, width, paper.font_points("medium"))))

@@ -180,7 +180,7 @@ def _shades(count: int, colours: Palette) -> list[Any]:
     """Return a colour per cohort, from old to young: apart in lightness too, and none close to the paper."""
     from matplotlib import colormaps
 
-    light = 0.6 if count <= _NAMED_COHORTS else 0.85  # names in these colours must be readable, lines only visible
+    light = 0.55 if count <= _NAMED_COHORTS else 0.85  # names in these colours must be readable, lines only visible
     ends = (0.45, 1.0) if colours.dark else (0.0, light)
     return [colormaps["viridis"](share) for share in np.linspace(*ends, max(count, 1))][:count]
 
