@@ -393,3 +393,21 @@ def test_surrogates_are_refused():
     frame = pd.DataFrame({"customer_id": objects("\ud800", "a"), "date": pd.Timestamp("2024-01-05"), "amount": 1.0})
     with pytest.raises(LoyaltyError):
         transactions(frame)
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        (pd.Series([1, 2], dtype="int8"), [1, 1000]),
+        (pd.Series([1, 2], dtype="int64"), [1, None, 2.5]),
+        (categorical("a", "b", categories="ab"), ["a", "z"]),
+        (pd.Series(["a", "b"]), ["a", None]),
+    ],
+)
+def test_ids_that_only_another_table_has_are_not_bent_to_the_log_s_dtype(own, other):
+    frame = pd.DataFrame({"customer_id": own, "date": pd.Timestamp("2024-01-05"), "amount": 1.0})
+    with transactions(frame) as tx:
+        rows = tx.engine.attach_source(pd.DataFrame({"id": other}), {"customer": "id"}, customer="customer")
+        back = tx.hand_back(rows)["customer_id"]
+    expected = {sources.text(value) for value in pd.Series(other)} - {None}
+    assert {sources.text(value) for value in back} - {None} == expected

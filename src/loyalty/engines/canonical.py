@@ -124,10 +124,7 @@ def _day(name: str, kind: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
     if kind not in _TIMES | {"DATE"}:
         raise ColumnError(_not_a_date(label, kind))
     if zone is not None:
-        raise InvalidArgument(
-            f"timezone={zone!r}: the times in column {label!r} bear no time zone, so none can be converted; leave "
-            "timezone out, or give the column its zone first (pandas: .dt.tz_localize)."
-        )
+        raise InvalidArgument(_no_zone(zone, label))
     return _finite(f"{name}::DATE", name), f"try_cast({name} AS TIMESTAMP)"
 
 
@@ -137,17 +134,26 @@ def _finite(day: str, time: str) -> str:
 
 def _text_day(name: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
     """Return the SQL of dates given as ISO text; any other spelling is null, never guessed."""
-    zone, value = spec.timezone, f"trim({name})"
-    looks_zoned = f"regexp_full_match({value}, '\\d{{4}}-\\d{{2}}-\\d{{2}}{_ISO_TIME}{_ISO_ZONE}')"
-    if zone is None:
-        if relation.filter(f"length({name}) > 16 AND {looks_zoned}").limit(1).fetchall():
-            _zone(None, spec.columns["date"])
-        iso = f"regexp_full_match({value}, '\\d{{4}}-\\d{{2}}-\\d{{2}}({_ISO_TIME})?')"
+    label, value = spec.columns["date"], f"trim({name})"
+    iso = f"regexp_full_match({value}, '\\d{{4}}-\\d{{2}}-\\d{{2}}({_ISO_TIME})?')"
+    zoned = f"regexp_full_match({value}, '\\d{{4}}-\\d{{2}}-\\d{{2}}{_ISO_TIME}{_ISO_ZONE}')"
+    if spec.timezone is None:
+        if relation.filter(f"length({name}) > 16 AND {zoned}").limit(1).fetchall():
+            _zone(None, label)
         short = f"length({value}) = 10 AND {value}[5] = '-' AND {value}[8] = '-'"
         time = f"try_cast({value} AS TIMESTAMP)"
         return f"CASE WHEN {short} THEN try_cast({value} AS DATE) WHEN {iso} THEN {time}::DATE END", time
-    local = f"timezone({_zone(zone, name)}, try_cast({value} AS TIMESTAMPTZ))"
-    return f"CASE WHEN {looks_zoned} THEN {local}::DATE END", local
+    if relation.filter(iso).limit(1).fetchall():
+        raise InvalidArgument(_no_zone(spec.timezone, label))
+    local = f"timezone({_zone(spec.timezone, label)}, try_cast({value} AS TIMESTAMPTZ))"
+    return f"CASE WHEN {zoned} THEN {local}::DATE END", local
+
+
+def _no_zone(zone: str, label: Any) -> str:
+    return (
+        f"timezone={zone!r}: times in column {label!r} bear no time zone, so they cannot be converted; leave timezone "
+        "out, or give the column its zone first (pandas: .dt.tz_localize)."
+    )
 
 
 def _zone(zone: str | None, label: Any) -> str:
@@ -229,11 +235,14 @@ def with_dates(table: pa.Table, days: Sequence[str]) -> pa.Table:
 
 def as_dtype(ids: Any, own: Any) -> Any:
     """Return a pandas column of ids in the log's dtype, unless that would change one the log does not hold."""
+    if ids.dtype == own:
+        return ids
     try:
         cast = ids.astype(own)
+        back = cast.astype(ids.dtype)
     except (TypeError, ValueError, OverflowError):
         return ids
-    same = cast.isna() if len(cast) == 0 else (cast == ids) | (cast.isna() & ids.isna())
+    same = (back == ids) | (back.isna() & ids.isna())
     return cast if bool(same.all()) else ids
 
 

@@ -254,15 +254,13 @@ class Embedded:
 
     def _to_pandas(self, table: pa.Table, customer: Any, label: Any) -> Any:
         """Return a pandas frame whose ids have the caller's dtype."""
-        import pandas as pd
-
         frame = table.to_pandas(date_as_object=False)
         if "customer" not in frame:
             return frame
         own = self._source.column(customer).dtype  # type: ignore[attr-defined]
         if self._ids is not None:
             frame["customer"] = self._ids.decode(table["customer"])
-        if self._ids is None or not (pd.api.types.is_object_dtype(own) or isinstance(own, pd.CategoricalDtype)):
+        if self._ids is None or own.name not in {"object", "category"}:
             frame["customer"] = canonical.as_dtype(frame["customer"], own)
         return frame.rename(columns={"customer": label})
 

@@ -142,7 +142,7 @@ def _matches(pattern: str) -> list[str]:
     """Return the files of one path or glob, sorted."""
     if "://" in pattern or _is_file(pattern):
         return [pattern]
-    if Path(pattern).is_dir():
+    if pattern and Path(pattern).is_dir():
         raise InvalidArgument(f"{pattern!r} is a folder: name its files, such as {str(Path(pattern, '*.parquet'))!r}.")
     found = sorted(path for path in glob.glob(pattern, recursive=True) if _is_file(path))  # noqa: PTH207 (any folder)
     if not found:

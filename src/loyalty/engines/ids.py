@@ -20,7 +20,7 @@ def needs_codes(series: pd.Series[Any]) -> bool:
 
     dtype: Any = series.dtype
     dtype = dtype.subtype if isinstance(dtype, pd.SparseDtype) else dtype
-    if pd.api.types.is_object_dtype(dtype):
+    if dtype.name == "object":
         return pd.api.types.infer_dtype(series, skipna=True) not in {"string", "empty"}
     if isinstance(dtype, pd.ArrowDtype):
         return not _comes_back(dtype.pyarrow_dtype)

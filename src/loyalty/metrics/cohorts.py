@@ -314,14 +314,17 @@ class _Plan:
         """Return rates over all cohorts that reached each offset, weighted by their base."""
         import pyarrow as pa
 
+        counts = self.measure == "customers"
+        reached: dict[int, list[Cell]] = {cell["offset"]: [] for cell in cells}
+        for cell in cells:
+            if not math.isnan(cell["base"]):
+                reached[cell["offset"]].append(cell)
         lines = []
-        for offset in sorted({cell["offset"] for cell in cells}):
-            reached = [cell for cell in cells if cell["offset"] == offset and not math.isnan(cell["base"])]
-            value, base = sum(cell["value"] for cell in reached), sum(cell["base"] for cell in reached)
-            counts = self.measure == "customers"
+        for offset, mine in sorted(reached.items()):
+            value, base, people = (sum(cell[name] for cell in mine) for name in ("value", "base", "size"))
             low, high = estimates.wilson(value, base, self.confidence) if counts else (math.nan, math.nan)
             lines.append({"offset": offset, "rate": value / base if base > 0 else math.nan, "low": low, "high": high,
-                          "customers": sum(cell["size"] for cell in reached), "cohorts": len(reached)})  # fmt: skip
+                          "customers": people, "cohorts": len(mine)})  # fmt: skip
         names = {"offset": pa.int64(), "rate": pa.float64(), "low": pa.float64(), "high": pa.float64(),
                  "customers": pa.int64(), "cohorts": pa.int64()}  # fmt: skip
         return Table(
