@@ -13,12 +13,10 @@ def day_of(date):
 class Purchase:
     def __init__(self, row):
         self.customer, self.day, self.order = row["customer"], row["day"], row.get("order")
-        self.rows = 0
         self.sums = defaultdict(float)
         self.gross = 0.0
 
     def add(self, row, money):
-        self.rows += 1
         for name in money:
             self.sums[name] += row[name]
 

@@ -13,6 +13,7 @@ ids and groups through `text`, and per-customer results through `rows`.
 
 import datetime as dt
 import math
+import weakref
 
 import duckdb
 import pandas as pd
@@ -64,8 +65,20 @@ def make(kind, frame, folder, customer="customer_id"):  # noqa: PLR0911 (a line 
     if kind == "duckdb":
         connection = duckdb.connect()
         connection.from_arrow(table).create("log")
-        return connection.table("log")
+        return held(connection, connection.table("log"))
     raise ValueError(kind)
+
+
+def held(connection, relation):
+    """Return a relation that holds on to its connection: with DuckDB 1 it would not outlive it."""
+    weakref.finalize(relation, connection.close)
+    return relation
+
+
+def relation(sql):
+    """Return the DuckDB relation of a query, on a connection of its own."""
+    connection = duckdb.connect()
+    return held(connection, connection.sql(sql))
 
 
 def opened(kind, frame, folder, **options):

@@ -14,7 +14,7 @@ from loyalty.grouping import measure
 from loyalty.transactions import transactions
 
 START = dt.date(2024, 1, 1)
-laws = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+laws = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 money = st.integers(-2000, 5000).map(lambda cents: cents / 100)
 row = st.fixed_dictionaries(
@@ -91,11 +91,9 @@ def test_what_customers_are_called_does_not_matter(rows, options, names):
     numbers = frame.assign(customer_id=frame["customer_id"].map(lambda one: names[one] * 1000))
     back = {str(names[one] * 1000): str(one) for one in range(6)}
     assert sources.same(answers(numbers, rename=back, **options), expected)
-    words = frame.assign(customer_id=frame["customer_id"].map(lambda one: f"it's {names[one]}").astype(object))
+    words = frame.assign(customer_id=frame["customer_id"].map(lambda one: f"it's {names[one]}").astype("category"))
     back = {f"it's {names[one]}": str(one) for one in range(6)}
     assert sources.same(answers(words, rename=back, **options), expected)
-    category = frame.assign(customer_id=words["customer_id"].astype("category"))
-    assert sources.same(answers(category, rename=back, **options), expected)
 
 
 @laws

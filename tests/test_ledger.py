@@ -100,17 +100,17 @@ def check_against_the_oracle(seed):
 
 def check_purchases(tx, naive):
     found = sorted(
-        (line["customer"], line["day"], line["rows"], round(line["spend"], 6), round(line["cost"], 6))
+        (line["customer"], line["day"], round(line["spend"], 6), round(line["cost"], 6))
         for line in tx.collect(tx.purchases).to_pylist()
     )
     expected = sorted(
-        (one.customer, one.day, one.rows, round(one.sums["amount"], 6) + 0.0, round(one.sums["cost"], 6))
+        (one.customer, one.day, round(one.sums["amount"], 6) + 0.0, round(one.sums["cost"], 6))
         for one in naive.purchases.values()
     )
     assert found == expected
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(60))
 def test_random_log(seed):
     check_against_the_oracle(seed)
 
@@ -118,13 +118,13 @@ def test_random_log(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(20))
 def test_random_logs(block):
-    for seed in range(100 + 50 * block, 150 + 50 * block):
+    for seed in range(60 + 50 * block, 110 + 50 * block):
         check_against_the_oracle(seed)
 
 
 def test_random_logs_meet_every_reason():
     met, occasions = set(), set()
-    for seed in range(80):
+    for seed in range(60):
         rows, options, orders = random_log(seed)
         if naive := expected(rows, options):
             met |= set(naive.exclusions)

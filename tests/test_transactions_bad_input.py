@@ -189,48 +189,52 @@ def test_time_zones_that_do_not_exist(zone):
 # Dates.
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "03/04/2020",
-        "3/14/2020",
-        "14.03.2020",
-        "2020/03/14",
-        "20200314",
-        "2020-3-14",
-        "2020-03",
-        "2020-13-01",
-        "2020-02-30",
-        "0000-01-01",
-        "10000-01-01",
-        "-2020-01-01",
-        "2020-W10-1",
-        "14 Mar 2020",
-        "yesterday",
-        "today",
-        "now",
-        "epoch",
-        "infinity",
-        "2020-03-14 25:00",
-        "2020-03-14T10",
-        "2020-03-14 10:00 PM",
-        "2020-03-14 10:00 Europe/Paris",
-        "2020-03-1\uff14",  # a digit, but not one of ASCII
-        "",
-        "nan",
-    ],
-)
-@pytest.mark.parametrize("kind", ["pandas", "csv"])
-def test_text_that_is_no_iso_date(text, kind, tmp_path):
-    frame = plain(date=["2024-01-05", text, "2024-01-06"])
-    with pytest.raises(
-        InvalidRows, match=r"1 of 3 rows have no usable date in column 'date'.*YYYY-MM-DD.*to_datetime"
-    ) as caught:
+NO_ISO_DATES = [
+    "03/04/2020",
+    "3/14/2020",
+    "14.03.2020",
+    "2020/03/14",
+    "20200314",
+    "2020-3-14",
+    "2020-03",
+    "2020-13-01",
+    "2020-02-30",
+    "0000-01-01",
+    "10000-01-01",
+    "-2020-01-01",
+    "2020-W10-1",
+    "14 Mar 2020",
+    "yesterday",
+    "today",
+    "now",
+    "epoch",
+    "infinity",
+    "2020-03-14 25:00",
+    "2020-03-14T10",
+    "2020-03-14 10:00 PM",
+    "2020-03-14 10:00 Europe/Paris",
+    "2020-03-1\uff14",  # a digit, but not one of ASCII
+    "",
+    "nan",
+]
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "csv"])
+def test_text_that_is_no_iso_date(kind, tmp_path):
+    frame = plain(n=len(NO_ISO_DATES) + 1, date=["2024-01-05", *NO_ISO_DATES])
+    count = f"{len(NO_ISO_DATES)} of {len(NO_ISO_DATES) + 1} rows"
+    with pytest.raises(InvalidRows, match=rf"{count} have no usable date in column 'date'.*YYYY-MM-DD.*to_datetime"):
         sources.opened(kind, frame, tmp_path)
-    assert (caught.value.column, caught.value.count, len(caught.value.examples)) == ("date", 1, 1)
-    assert text in caught.value.examples[0] or kind == "csv"
     with sources.opened(kind, frame, tmp_path, invalid="exclude") as tx:
+        assert set(sources.rows(tx.hand_back(tx.customers))) == {"1"}
         assert tx.exclusions["reason"] == ["invalid_date"]
+
+
+def test_an_ambiguous_date_is_never_guessed():
+    with pytest.raises(InvalidRows, match=r"1 of 3 rows .*\(.*first: row 1: '03/04/2020'\).*name its format") as caught:
+        transactions(plain(date=["2024-01-05", "03/04/2020", "2024-01-06"]))
+    error = caught.value
+    assert (error.column, error.count, error.examples) == ("date", 1, ("row 1: '03/04/2020'",))
 
 
 def test_the_way_out_works():
@@ -297,7 +301,7 @@ def test_dates_of_duckdb_that_python_cannot_hold(kind):
     )
     union = " UNION ALL ".join(f"SELECT 1 AS customer_id, '{text}'::{kind} AS date, 1 AS amount" for text in texts)
     options = {"timezone": "UTC"} if kind == "TIMESTAMPTZ" else {}
-    relation = duckdb.connect().sql(union)
+    relation = sources.relation(union)
     with pytest.raises(InvalidRows, match=f"{len(texts) - 1} of {len(texts)} rows have no usable date"):
         transactions(relation, **options)
     with transactions(relation, invalid="exclude", **options) as tx:
@@ -315,10 +319,12 @@ def test_zoned_times_want_a_zone():
             transactions(plain(date=dates))
 
 
-def test_times_without_a_zone_beside_zoned_ones_are_counted():
-    frame = plain(date=["2024-01-05T10:00:00Z", "2024-01-05T10:00:00", "2024-01-05"])
-    with pytest.raises(InvalidRows, match="2 of 3 rows have no usable date"):
-        transactions(frame, timezone="UTC")
+@pytest.mark.parametrize("text", ["2024-01-05T10:00:00", "2024-01-05T10:00", "2024-01-05"])
+def test_times_without_a_zone_beside_zoned_ones(text):
+    frame = plain(date=["2024-01-05T10:00:00Z", text, "2024-01-05T10:00:00+02:00"])
+    for invalid in ("raise", "exclude"):
+        with pytest.raises(InvalidArgument, match="times in column 'date' bear no time zone"):
+            transactions(frame, timezone="UTC", invalid=invalid)
 
 
 # Amounts.
@@ -354,16 +360,17 @@ def test_columns_that_hold_no_amounts(amounts, message):
 UNUSABLE = [None, math.nan, math.inf, -math.inf, 1e101, -1e308, 1.7976931348623157e308]
 
 
-@pytest.mark.parametrize("amount", UNUSABLE)
 @sources.every
-def test_amounts_that_cannot_be_used(source, amount, tmp_path):
-    frame = plain(amount=[1.0, amount, 2.0])
-    with pytest.raises(InvalidRows, match=r"1 of 3 rows have no usable amount in column 'amount'.*invalid=\"exclude\""):
+def test_amounts_that_cannot_be_used(source, tmp_path):
+    frame = plain(n=len(UNUSABLE) + 2, amount=[1.0, *UNUSABLE, 2.0])
+    with pytest.raises(InvalidRows, match=r"7 of 9 rows have no usable amount in column 'amount'.*invalid=\"exclude\""):
         sources.opened(source, frame, tmp_path)
     with sources.opened(source, frame, tmp_path, invalid="exclude") as tx:
-        assert tx.exclusions["reason"] == ["invalid_amount"]
-        assert tx.exclusions["rows"] == [1]
-        assert tx.n_customers == 2
+        assert (tx.exclusions["reason"], tx.exclusions["rows"]) == (["invalid_amount"], [7])
+        assert {one: line["spend"] for one, line in sources.rows(tx.hand_back(tx.customers)).items()} == {
+            "1": 1.0,
+            "9": 2.0,
+        }
 
 
 @pytest.mark.parametrize("amount", [math.nan, math.inf, -math.inf])
@@ -395,16 +402,18 @@ def test_cost_and_discount_that_cannot_be_used(role, values, message):
         assert tx.exclusions["reason"] == [f"invalid_{role}"]
 
 
-@pytest.mark.parametrize(
-    "text", ["ten", "1,5", "1 000", "€5", "nan", "inf", "1e400", "--1", "0x10", "1.000,00", "true"]
-)
-def test_amounts_of_text_files(text, tmp_path):
-    (tmp_path / "log.csv").write_text(f'customer_id,date,amount,off\n1,2024-01-05,"{text}",1\n2,2024-01-05,2,\n')
-    with pytest.raises(InvalidRows, match="1 of 2 rows have no usable amount") as caught:
+NO_AMOUNTS = ["ten", "1,5", "1 000", "€5", "nan", "inf", "1e400", "--1", "0x10", "1.000,00", "true"]
+
+
+def test_amounts_of_text_files(tmp_path):
+    lines = [f'{place},2024-01-05,"{text}","{text}"' for place, text in enumerate(NO_AMOUNTS)]
+    (tmp_path / "log.csv").write_text("\n".join(["customer_id,date,amount,off", "a,2024-01-05,1,", *lines]))
+    with pytest.raises(InvalidRows, match="11 of 12 rows have no usable amount") as caught:
         transactions(tmp_path / "log.csv")
-    assert caught.value.examples == (repr(text),)
-    (tmp_path / "off.csv").write_text(f'customer_id,date,amount,off\n1,2024-01-05,1,"{text}"\n2,2024-01-05,2,\n')
-    with pytest.raises(InvalidRows, match="no usable discount"):
+    assert set(caught.value.examples) <= {repr(text) for text in NO_AMOUNTS}
+    ones = [line.replace(line.split('"')[1], "1", 1) for line in lines]
+    (tmp_path / "off.csv").write_text("\n".join(["customer_id,date,amount,off", "a,2024-01-05,1,", *ones]))
+    with pytest.raises(InvalidRows, match="11 of 12 rows have no usable discount"):
         transactions(tmp_path / "off.csv", discount="off")
 
 
@@ -542,7 +551,10 @@ def test_text_files_that_do_not_fit(content, error, message, tmp_path):
 def test_compressed_files_that_are_broken(tmp_path):
     plain(n=5000).to_csv(tmp_path / "log.csv.gz", index=False)
     whole = (tmp_path / "log.csv.gz").read_bytes()
-    for content in (b"", b"not gzip at all", whole[: len(whole) // 2]):
+    broken = [b"", b"not gzip at all"]
+    if int(duckdb.__version__.split(".")[0]) >= 2:  # DuckDB 1 takes the end of a broken file for the end of the data
+        broken.append(whole[: len(whole) // 2])
+    for content in broken:
         (tmp_path / "broken.csv.gz").write_bytes(content)
         with pytest.raises(LoyaltyError):
             transactions(tmp_path / "broken.csv.gz")
@@ -650,7 +662,7 @@ ODD = {
     ),
     "far seconds": np.array([-(2**62), 0, 2**62], dtype="datetime64[s]"),
 }
-PLACES = ["customer", "date", "amount", "order", "product", "cost", "discount", "by"]
+PLACES = ["customer", "date", "amount", "order", "product", "by"]
 
 
 def use(tx):
@@ -668,13 +680,15 @@ def test_any_dtype_anywhere(kind, place):
     column = {"customer": "customer_id"}.get(place, place)
     frame = plain(**{column: ODD[kind]})
     named = {place: place} if place in {"order", "product", "cost", "discount"} else {}
-    options = [{"invalid": "exclude"}] + ([{}] if place in {"date", "amount", "discount"} else [])
+    options = [{"invalid": "exclude"}] + ([{}] if place in {"date", "amount"} else [])
     for one in options:
         try:
             with transactions(frame, **named, **one, occasion="order" if place == "order" else "day") as tx:
                 use(tx)
                 if place == "by":
                     tx.collect(tx.first_values("by"))
+                if place == "product":
+                    tx.collect(tx.sale_rows())
         except LoyaltyError as error:
             assert len(str(error)) > 20  # noqa: PT017 (either outcome is right)
 

@@ -131,10 +131,6 @@ class Census:
         """Return how many sales precede the window."""
         return sum(line["rows"] for line in self._lines([SALE], [_BEFORE]))
 
-    def sales_before_amount(self) -> float:
-        """Return the amount of the sales that precede the window."""
-        return float(sum(line["amount"] for line in self._lines([SALE], [_BEFORE])))
-
     def sales_inside(self) -> int:
         """Return how many sales lie in the window."""
         return sum(line["rows"] for line in self._lines([SALE], [_INSIDE]))
@@ -168,12 +164,12 @@ def usable(rows: Frame, rules: Rules) -> Frame:
 
 
 def purchases(rows: Frame, rules: Rules) -> Frame:
-    """Return one row per purchase, before returns: key, `day`, `spend`, `rows`, and `cost`, `discount` where named."""
+    """Return one row per purchase, before returns: key, `day`, `spend`, and `cost`, `discount` where named."""
     sales = usable(rows, rules).filter(nw.col("amount") >= 0)
     aggregates = [nw.col(name).sum().alias(into) for name, into in zip(rules.money, rules.sums, strict=True)]
     if rules.occasion == "order":
         aggregates.append(nw.col("day").min())
-    return sales.group_by(*rules.key).agg(*aggregates, _ROWS)
+    return sales.group_by(*rules.key).agg(*aggregates)
 
 
 def book_returns(rows: Frame, bought: Frame, rules: Rules) -> Frame:
@@ -201,18 +197,14 @@ def book_returns(rows: Frame, bought: Frame, rules: Rules) -> Frame:
         day=nw.col("made_day")
     )
     others = paired.filter(~own_order | nw.col("made_day").is_null())
-    others = others.group_by("customer", "day").agg(*_resummed(rules))
+    sums = [nw.col(name).sum() for name in rules.sums]
+    others = others.group_by("customer", "day").agg(*sums, nw.col("rows").sum().cast(nw.Int64))
     columns = _booked_columns(rules)
     return nw.concat([matched.select(*columns), _latest(others, bought, rules)])
 
 
 def _booked_columns(rules: Rules) -> list[str]:
     return [*dict.fromkeys([*rules.key, "day"]), "return_day", *rules.sums, "rows"]
-
-
-def _resummed(rules: Rules) -> list[nw.Expr]:
-    """Return the sums of sums: money and rows."""
-    return [*(nw.col(name).sum() for name in rules.sums), nw.col("rows").sum().cast(nw.Int64)]
 
 
 def _latest(back: Frame, bought: Frame, rules: Rules) -> Frame:
@@ -240,11 +232,12 @@ def _latest(back: Frame, bought: Frame, rules: Rules) -> Frame:
 def net_of_returns(bought: Frame, booked: Frame, rules: Rules) -> Frame:
     """Return purchases reduced by the returns booked to them; other customers' purchases pass through."""
     booked = booked.filter(~nw.col("day").is_null())
-    names = [*dict.fromkeys([*rules.key, "day"]), *rules.sums, "rows"]
+    names = [*dict.fromkeys([*rules.key, "day"]), *rules.sums]
     touched = booked.select("customer").unique("customer")
     mixed = nw.concat([bought.join(touched, on="customer", how="semi").select(*names), booked.select(*names)])
     day = [] if "day" in rules.key else [nw.col("day").min()]
-    netted = mixed.group_by(*rules.key).agg(*_resummed(rules), *day).select(*names)
+    sums = [nw.col(name).sum() for name in rules.sums]
+    netted = mixed.group_by(*rules.key).agg(*sums, *day).select(*names)
     return nw.concat([bought.join(touched, on="customer", how="anti").select(*names), netted])
 
 
@@ -255,6 +248,13 @@ def booked_outside(booked: Frame, rules: Rules) -> Frame:
     inside = booked.filter(nw.col("return_day") >= rules.window.first, away)
     inside = inside.with_columns(reason=reason)
     return inside.group_by("reason").agg(nw.col("rows").sum(), amount=nw.col("spend").sum())
+
+
+def straddling(rows: Frame, bought: Frame, rules: Rules) -> Frame:
+    """Return the query that counts sale rows of the window whose order began before it."""
+    inside = usable(rows, rules).filter(nw.col("amount") >= 0, nw.col("day") >= rules.window.first)
+    early = bought.filter(nw.col("day") < rules.window.first).select("customer", "order")
+    return inside.join(early, on=["customer", "order"], how="semi").select(rows=nw.len(), amount=nw.col("amount").sum())
 
 
 def first_days(bought: Frame) -> Frame:
@@ -306,7 +306,7 @@ def calendar(rules: Rules, period: periods.PeriodName) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
-    days = np.arange(min(rules.data_from, rules.window.first), rules.window.last + 1, dtype=np.int64)
+    days = np.arange(min(rules.data_from, rules.window.first), rules.window.last + 1, dtype=np.int32)
     return pa.table({"calendar_day": days, "period": periods.period_index(days, period)})
 
 

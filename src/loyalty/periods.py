@@ -36,7 +36,7 @@ PERIODS: tuple[PeriodName, ...] = ("day", "week", "month", "quarter", "year")
 _EPOCH = dt.date(1970, 1, 1)
 _LONGEST = 3_652_059  # days from year 1 to 9999
 _DURATION = re.compile(r"\s*(\d+)\s*(d|w|day|days|week|weeks)\s*")
-_Days = TypeVar("_Days", int, "NDArray[np.int64]")
+_Days = TypeVar("_Days", int, "NDArray[np.integer[Any]]")
 
 
 def day_number(value: Any, name: str = "date") -> int:
@@ -96,7 +96,8 @@ def duration_days(value: str | dt.timedelta, name: str = "duration") -> int:
     elif isinstance(value, str) and (match := _DURATION.fullmatch(value.lower())):
         days = int(match[1]) * (7 if match[2].startswith("w") else 1)
     elif type(value).__name__ == "timedelta64":  # NumPy's
-        days = value.astype("timedelta64[us]").astype("int64").item() / 86_400_000_000
+        given: Any = value
+        days = given.astype("timedelta64[us]").astype("int64").item() / 86_400_000_000
     if not (0 < days <= _LONGEST and days == int(days)):
         raise InvalidArgument(
             f'{name}={value!r} is not a duration of whole days: write "90d", "52w" or a timedelta '
@@ -126,7 +127,8 @@ def _month_index(day: _Days) -> _Days:
     of_era = shifted - era * 146_097
     year_of_era = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (year_of_era * 365 + year_of_era // 4 - year_of_era // 100)
-    return (year_of_era + era * 400) * 12 + (of_year * 5 + 2) // 153 + 2
+    months: _Days = (year_of_era + era * 400) * 12 + (of_year * 5 + 2) // 153 + 2
+    return months
 
 
 def period_start(index: int, period: PeriodName) -> int:

@@ -218,28 +218,14 @@ def _keep_purchases(
         before = "purchases"
         engine.once(before, lambda: ledger.purchases(engine.table(kept), rules))
     if rules.occasion == "order" and rules.history:
-        _count_straddling(engine, rules, before, census, exclusions)
+        # A row may lie in the window while its order, one purchase on its first day, does not.
+        query = ledger.straddling(engine.table(kept), engine.table("purchases"), rules)
+        line = engine.collect(query).to_pylist()[0]
+        rows, amount = exclusions[ledger.BEFORE]
+        exclusions[ledger.BEFORE] = rows + int(line["rows"]), amount + float(line["amount"] or 0.0)
     if before != "purchases":
         engine.drop(before)
     engine.once("customers", lambda: ledger.customers(engine.table("purchases"), rules))
-
-
-def _count_straddling(
-    engine: engines.Engine,
-    rules: ledger.Rules,
-    sales: str,
-    census: ledger.Census,
-    exclusions: dict[str, tuple[int, float]],
-) -> None:
-    """Count later rows of orders begun before the window as before it: an order is one purchase on its first day."""
-    early = engine.table(sales).filter(nw.col("day") < rules.window.first)
-    whole = engine.collect(early.select(nw.col("rows").sum(), nw.col("spend").sum())).to_pylist()[0]
-    counted = census.sales_before_amount()
-    rows, amount = exclusions[ledger.BEFORE]
-    exclusions[ledger.BEFORE] = (
-        rows + int(whole["rows"]) - census.sales_before(),
-        amount + float(whole["spend"]) - counted,
-    )
 
 
 def _listed(exclusions: Mapping[str, tuple[int, float]]) -> str:
@@ -337,7 +323,7 @@ class Transactions:
     def purchases(self) -> Frame:
         """The purchases of the observed window, as a lazy Narwhals frame on the calling thread.
 
-        Columns: `customer`, `day` (days since 1970-01-01), `spend` (net of returns), `rows`, `order` where that is
+        Columns: `customer`, `day` (days since 1970-01-01), `spend` (net of returns), `order` where that is
         the occasion, and `cost`, `discount` where named. Ids that no engine can hold (categories, mixed objects)
         are codes here; `hand_back` turns them into themselves.
         """

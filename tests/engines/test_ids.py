@@ -72,6 +72,7 @@ PANDAS = {
     "tuples": objects((1, 2), (1, 3), None, ("a", (1,))),
     "bytes": objects(b"b", b"a", None),
     "dates": objects(dt.date(2024, 1, 2), dt.date(2024, 1, 1)),
+    "Timestamps": objects(pd.Timestamp("2024-01-02"), pd.Timestamp("2024-01-01", tz="UTC")),
     "times": objects(dt.time(2), dt.time(1)),
     "Decimals": objects(D("1.50"), D("1.5000001"), None),
     "fractions": objects(fractions.Fraction(1, 3), 2),
@@ -265,7 +266,6 @@ def test_ids_that_no_engine_holds(ids):
 
 @pytest.mark.parametrize("kind", ["enum", "uuid", "hugeint", "tinyint", "decimal(10,2)", "timestamptz"])
 def test_ids_of_duckdb(kind):
-    import duckdb
 
     value = {
         "enum": "'b'::ENUM('b', 'a')",
@@ -273,7 +273,7 @@ def test_ids_of_duckdb(kind):
         "timestamptz": "TIMESTAMPTZ '2024-01-01 00:00:00+00'",
     }
     text = value.get(kind, f"'1'::{kind}")
-    relation = duckdb.connect().sql(f"SELECT {text} AS who, DATE '2024-01-05' AS date, 1 AS amount")
+    relation = sources.relation(f"SELECT {text} AS who, DATE '2024-01-05' AS date, 1 AS amount")
     with transactions(relation, customer="who") as tx:
         assert str(tx.hand_back(tx.customers).project("who::VARCHAR").fetchall()) == str(
             relation.project("who::VARCHAR").fetchall()
@@ -285,7 +285,7 @@ def test_ids_that_duckdb_itself_cannot_hand_over(kind):
     import duckdb
 
     try:
-        relation = duckdb.connect().sql(f"SELECT '1'::{kind} AS who, DATE '2024-01-05' AS date, 1 AS amount")
+        relation = sources.relation(f"SELECT '1'::{kind} AS who, DATE '2024-01-05' AS date, 1 AS amount")
     except duckdb.Error:
         pytest.skip(f"this DuckDB has no {kind}")
     with pytest.raises(ColumnError, match=rf"'who' is of type {kind}.*VARCHAR"):
@@ -401,6 +401,8 @@ def test_surrogates_are_refused():
         (pd.Series([1, 2], dtype="int8"), [1, 1000]),
         (pd.Series([1, 2], dtype="int64"), [1, None, 2.5]),
         (categorical("a", "b", categories="ab"), ["a", "z"]),
+        (categorical("a", "b", categories="ab"), ["a", None]),
+        (objects(1, "1"), ["1", None, "z"]),
         (pd.Series(["a", "b"]), ["a", None]),
     ],
 )

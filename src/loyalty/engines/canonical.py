@@ -19,6 +19,7 @@ _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", 
 _FLOATS = {"FLOAT", "DOUBLE"}
 _TIMES = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
 _ZONED = {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"}
+_ISO_DATE = r"\d{4}-\d{2}-\d{2}"
 _ISO_TIME = r"[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 _ISO_ZONE = r"([+-]\d{2}(:?\d{2})?|Z)"
 _EPOCH = "DATE '1970-01-01'"
@@ -53,7 +54,7 @@ def select(
             parts.append(f"{_identifier(name, types[name], role, label)} AS customer")
         elif role == "date":
             day, time = _day(name, types[name], spec, relation)
-            parts.append(f"CASE WHEN {day} BETWEEN {_CALENDAR} THEN ({day} - {_EPOCH})::BIGINT END AS day")
+            parts.append(f"CASE WHEN {day} BETWEEN {_CALENDAR} THEN ({day} - {_EPOCH})::INTEGER END AS day")
             if "value" in columns:
                 parts.append(f"epoch_us({time}) AS time")
         elif role in {"order", "product"}:
@@ -135,18 +136,24 @@ def _finite(day: str, time: str) -> str:
 def _text_day(name: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
     """Return the SQL of dates given as ISO text; any other spelling is null, never guessed."""
     label, value = spec.columns["date"], f"trim({name})"
-    iso = f"regexp_full_match({value}, '\\d{{4}}-\\d{{2}}-\\d{{2}}({_ISO_TIME})?')"
-    zoned = f"regexp_full_match({value}, '\\d{{4}}-\\d{{2}}-\\d{{2}}{_ISO_TIME}{_ISO_ZONE}')"
+    plain, iso, zoned = (
+        f"regexp_full_match({value}, '{_ISO_DATE}{more}')" for more in ("", _ISO_TIME, _ISO_TIME + _ISO_ZONE)
+    )
     if spec.timezone is None:
-        if relation.filter(f"length({name}) > 16 AND {zoned}").limit(1).fetchall():
+        if _any(relation, f"length({name}) > 16 AND {zoned}"):
             _zone(None, label)
-        short = f"length({value}) = 10 AND {value}[5] = '-' AND {value}[8] = '-'"
         time = f"try_cast({value} AS TIMESTAMP)"
-        return f"CASE WHEN {short} THEN try_cast({value} AS DATE) WHEN {iso} THEN {time}::DATE END", time
-    if relation.filter(iso).limit(1).fetchall():
+        return f"CASE WHEN {plain} THEN try_cast({value} AS DATE) WHEN {iso} THEN {time}::DATE END", time
+    if _any(relation, f"{plain} OR {iso}"):
         raise InvalidArgument(_no_zone(spec.timezone, label))
-    local = f"timezone({_zone(spec.timezone, label)}, try_cast({value} AS TIMESTAMPTZ))"
+    seconds = f"regexp_replace({value}, '^(.{{16}})([-+Z])', '\\1:00\\2')"  # DuckDB 1 wants them
+    local = f"timezone({_zone(spec.timezone, label)}, try_cast({seconds} AS TIMESTAMPTZ))"
     return f"CASE WHEN {zoned} THEN {local}::DATE END", local
+
+
+def _any(relation: Any, condition: str) -> bool:
+    """Return whether a condition holds in any row."""
+    return bool(relation.filter(condition).project("1").limit(1).fetchall())
 
 
 def _no_zone(zone: str, label: Any) -> str:

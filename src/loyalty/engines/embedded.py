@@ -205,17 +205,19 @@ class Embedded:
         roles = [*spec.columns, *([] if value is None else ["value"])]
         columns = {role: f"c{place}" for place, role in enumerate(roles)}
         with self._running(f"the columns {labels}"):
-            relation = self._opened(spec, labels, roles)
+            relation, empty = self._opened(spec, labels, roles)
             types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+            types |= dict.fromkeys(empty, "NULL")  # DuckDB 1 calls them integers
             text = isinstance(self._source, Files) and self._source.text
             return relation, columns, canonical.select(columns, types, spec, relation, text=text, value=value)
 
-    def _opened(self, spec: RowSpec, labels: list[Any], roles: list[str]) -> Any:
-        """Return the named columns as a relation with the columns c0, c1, …."""
+    def _opened(self, spec: RowSpec, labels: list[Any], roles: list[str]) -> tuple[Any, list[str]]:
+        """Return the named columns as a relation with the columns c0, c1, …, and which of them have no type."""
         if isinstance(self._source, Files):
             places = [list(self._source.labels).index(label) for label in labels]
-            return self._source.scan(self._cursor()).project(projection(places))
-        return self._cursor().from_arrow(self._coded(spec, labels, roles))
+            return self._source.scan(self._cursor()).project(projection(places)), []
+        table = self._coded(spec, labels, roles)
+        return self._cursor().from_arrow(table), [one.name for one in table.schema if str(one.type) == "null"]
 
     def _coded(self, spec: RowSpec, labels: list[Any], roles: list[str]) -> pa.Table:
         """Return the columns as Arrow, ids that DuckDB cannot hold replaced by codes."""

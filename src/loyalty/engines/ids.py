@@ -61,7 +61,7 @@ class Ids:
                 if self._dtype is not None and list(series.cat.categories) == list(self._dtype.categories):
                     return _coded(series.cat.codes.to_numpy("int64"), self._dtype.categories)
             try:
-                places, fresh = pd.factorize(series.astype(object), use_na_sentinel=True)
+                places, fresh = pd.factorize(series.astype(object).to_numpy(), use_na_sentinel=True)
             except TypeError as err:
                 raise ColumnError(
                     f"the ids of {series.name!r} cannot be compared: {err}. Turn them into text."
@@ -85,15 +85,16 @@ class Ids:
         return places
 
     def decode(self, codes: pa.ChunkedArray) -> Any:
-        """Return the ids of codes as a pandas array of the caller's type."""
+        """Return the ids of codes as a pandas column: objects, or categories if the first column had them."""
         import numpy as np
         import pandas as pd
 
-        places = codes.to_numpy().astype(np.int64)
+        places = codes.fill_null(-1).to_numpy().astype(np.int64)
         if self._dtype is not None and (places < len(self._dtype.categories)).all():
             return pd.Categorical.from_codes(places, dtype=self._dtype)
         assert self._uniques is not None  # noqa: S101 (for the type checker: codes exist only after `encode`)
-        return self._uniques.take(places).array
+        ids = pd.Series(self._uniques.take(places).to_numpy(), dtype=object)  # or pandas 2 would turn some into dates
+        return ids.where(places >= 0, None)
 
 
 def _coded(places: Any, ids: pd.Index[Any], codes: Any = None) -> pa.Array:

@@ -119,15 +119,15 @@ class PolarsFrame:
 
     def arrow(self, labels: Sequence[Any]) -> pa.Table:
         import polars as pl
-        from polars import selectors
 
         kinds = self.schema()
         for label in labels:
             if kinds[label] == pl.Object:
                 raise ColumnError(f"column {label!r} holds Python objects: convert it to numbers, dates or text.")
         try:
-            # By selector: a bare name may be a pattern ("*", "^a.*$").
-            frame = self.data.lazy().select(selectors.by_name(*dict.fromkeys(labels))).collect()
+            # By place: a name may be a pattern ("*", "^a.*$").
+            places = [list(kinds).index(label) for label in dict.fromkeys(labels)]
+            frame = self.data.lazy().select(pl.nth(places)).collect()
             return _named([readable(frame.get_column(label).to_arrow(), label) for label in labels])
         except ColumnError:
             raise
