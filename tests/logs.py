@@ -148,6 +148,15 @@ class Case:
             found[one.customer] = min(date, found.get(one.customer, date))
         return found
 
+    @functools.cached_property
+    def latest(self):
+        """{customer: date} of the very last purchases, of customers who bought only before the window too."""
+        found = {}
+        for one in self.naive.everything.values():
+            date = EPOCH + dt.timedelta(days=one.day)
+            found[one.customer] = max(date, found.get(one.customer, date))
+        return found
+
     def by_period(self, period):
         """{customer: {start of period: spend}} of the window."""
         found = {}

@@ -21,6 +21,7 @@ ALWAYS = [
     "gross_revenue_retention",
     "mean_tenure",
     "median_tenure",
+    "median_survival_time",
     "purchases",
     "revenue",
     "average_order_value",
@@ -64,7 +65,7 @@ def test_every_number_is_that_of_its_metric():
         one = {"confidence": 0.9}
         table = ly.revenue_retention(tx, **one)
         stay, spent = ly.tenure(tx, inactive_after="30d", **one), ly.spending(tx, **one)
-        wallet = ly.share_of_wallet(tx, WALLET, **one)
+        wallet, profit = ly.share_of_wallet(tx, WALLET, **one), ly.pareto(tx, revenue=0.8, value="profit", **one)
         expected = {
             "repurchase_rate": ly.repurchase_rate(tx, **one),
             "retention_rate": ly.retention_rate(tx, **one),
@@ -74,14 +75,15 @@ def test_every_number_is_that_of_its_metric():
             "gross_revenue_retention": table.gross,
             "mean_tenure": stay.mean,
             "median_tenure": stay.median,
+            "median_survival_time": stay.survival_median,
             **spent.estimates(),
             "historical_value": ly.historical_value(tx, 0.5, **one).mean,
             "top_30_percent_revenue_share": ly.pareto(tx, **one).revenue_share,
             "customers_bringing_70_percent_of_revenue": ly.pareto(tx, **one).customer_share,
             "gini_of_revenue": ly.pareto(tx, **one).gini,
-            "top_30_percent_profit_share": ly.pareto(tx, value="profit", **one).revenue_share,
-            "customers_bringing_70_percent_of_profit": ly.pareto(tx, value="profit", **one).customer_share,
-            "gini_of_profit": ly.pareto(tx, value="profit", **one).gini,
+            "top_30_percent_profit_share": profit.revenue_share,
+            "customers_bringing_80_percent_of_profit": profit.customer_share,
+            "gini_of_profit": profit.gini,
             "upsell_ratio": ly.upsell_ratio(tx, **one),
             "share_of_wallet": wallet.overall,
             "mean_share_of_wallet": wallet.mean,
@@ -134,6 +136,16 @@ def test_the_column_of_scores_may_have_another_name():
         assert ly.overview(tx, surveys=frame, score="answer")["net_promoter_score"].value == 40.0
         with pytest.raises(ColumnError, match="score='score': there is no such column"):
             ly.overview(tx, surveys=frame)
+
+
+def test_results_that_needed_other_arguments_are_taken_as_they_are():
+    wallet = WALLET.rename(columns={"category_spend": "market"})
+    with opened() as tx:
+        share, score = ly.share_of_wallet(tx, wallet, spend="market"), ly.nps(SCORES, method="wald")
+        found = ly.overview(tx, surveys=score, wallet=share)
+    assert found["net_promoter_score"] is score
+    assert found["share_of_wallet"] is share.overall
+    assert found["mean_share_of_wallet"] is share.mean
 
 
 def test_a_total_of_nothing_has_no_shares_and_says_so():

@@ -90,9 +90,11 @@ def share(value, low=NAN, high=NAN, name="a share", **changed):
 
 
 def pareto_result(**changed):
-    curve = {"cumulative_customers": [0.0, 0.1, 0.3, 0.5, 1.0], "cumulative_value": [0.0, 0.45, 0.8, 0.9, 1.0]}
-    fields = {"value": "revenue", "top_share": 0.3, "vital_share": 0.7, "revenue_share": share(0.8, 0.78, 0.82),
-              "customer_share": share(0.25, 0.23, 0.27), "gini": share(0.61, unit="ratio"), "notes": (),
+    curve = {"customers": [0, 1, 3, 5, 10], "cumulative_customers": [0.0, 0.1, 0.3, 0.5, 1.0],
+             "cumulative_value": [0.0, 0.45, 0.8, 0.9, 1.0]}  # fmt: skip
+    fields = {"value": "revenue", "top_share": 0.3, "vital_share": 0.4, "revenue_share": share(0.8, 0.78, 0.82, n=10),
+              "top_customers": 3, "vital_customers": 1, "customer_share": share(0.1, 0.09, 0.12, n=10),
+              "gini": share(0.61, unit="ratio"), "notes": (),
               "data": pa.table(curve)}  # fmt: skip
     return SimpleNamespace(**fields | changed)
 
@@ -380,7 +382,7 @@ def test_estimates_are_dots_with_intervals():
     assert list(ax.lines[0].get_ydata()) == [0, 1, 2]
     assert ax.get_ylim() == (2.5, -0.5)  # the first on top
     assert segments(ax)[0] == (0.1, 0.3, 0)
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "None"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "(none)"]
     assert [text.get_text() for text in ax.texts[-3:]] == ["20.0 % (10.0 to 30.0)", "not defined", "50.0 %"]
     assert ax.get_title() == "A share"
     assert ax.get_xlabel() == "share of customers (line: 95 % interval)"
@@ -425,6 +427,39 @@ def test_very_many_estimates_keep_readable_labels():
     ax = plots.estimates([share(0.5, 0.4, 0.6)] * 40, labels=range(40), ax=Figure(figsize=(5, 2)).add_subplot())
     assert len(ax.lines[0].get_xdata()) == 40
     assert 1 < len(ax.get_yticks()) < 15
+
+
+def test_of_too_many_groups_the_first_are_drawn():
+    items = [share(0.5, 0.4, 0.6)] * 400
+    ax = plots.estimates(items, labels=range(400))
+    assert len(ax.lines[0].get_xdata()) == 40
+    assert ax.get_title() == "A share: first 40 of 400 groups"
+    assert plots.estimates(items).get_title() == "First 40 of 400 estimates"
+
+
+def test_an_estimate_alone_has_its_name_as_title():
+    assert plots.estimates([share(0.5, name="repurchase rate")]).get_title() == "Repurchase rate"
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("size", [(6.4, 4.8), (5, 4)])
+def test_panels_on_a_figure_without_layout_stay_inside_it_and_apart(style, size):
+    named = {"purchases": 67591.0, "revenue": 2500315.6, "average order value": 36.99, "sales per customer": 106.08,
+             "purchase frequency": 2.87, "mean time between purchases": 72.2,
+             "median time between purchases": 34.0}  # fmt: skip
+    units = ["purchases", "money", "money", "money", "purchases", "days", "days"]
+    items = [share(value, value * 0.9, value * 1.1, name=name, unit=unit)
+             for (name, value), unit in zip(named.items(), units, strict=True)]  # fmt: skip
+    with plt.style.context(style):
+        ax = Figure(figsize=size).add_subplot()
+        plots.estimates(items, ax=ax)
+        width, height = rendered(ax).get_width_height()
+        boxes = [text.get_window_extent() for text in texts(ax)]
+    assert len(boxes) == 1 + 2 * len(items)
+    assert all(box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height for box in boxes)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    assert ax.get_title() == "Lines: 95 % intervals"
+    assert "34.0 days" in shown(ax)
 
 
 def test_shares_of_unlike_things_are_not_called_shares_of_customers():
@@ -648,16 +683,16 @@ def test_pareto_is_the_curve_with_both_readings():
     assert list(curve.get_xdata()) == result.data["cumulative_customers"].to_pylist()
     assert list(curve.get_ydata()) == result.data["cumulative_value"].to_pylist()
     found = [(list(line.get_xdata()), list(line.get_ydata())) for line in marks]
-    assert found == [([0.3, 0.3, 0], [0, 0.8, 0.8]), ([0.3], [0.8]), ([0.25, 0.25, 0], [0, 0.7, 0.7]), ([0.25], [0.7])]
+    assert found == [([0.3, 0.3, 0], [0, 0.8, 0.8]), ([0.3], [0.8]), ([0.1, 0.1, 0], [0, 0.45, 0.45]), ([0.1], [0.45])]
     assert ax.get_title() == "Pareto curve of revenue: Gini 0.610"
     assert [text.get_text().replace("\n", " ") for text in ax.get_legend().get_texts()] == [
-        "the top 30 % of customers bring 80.0 % of revenue (95 % interval 78.0 to 82.0 %)",
-        "70 % of revenue comes from 25.0 % of customers (95 % interval 23.0 to 27.0 %)",
+        "the top 30 % of customers (3 of 10) bring 80.0 % of revenue (95 % interval 78.0 to 82.0 %)",
+        "40 % of revenue comes from 10.0 % of customers (1 of 10) (95 % interval 9.0 to 12.0 %)",
     ]
 
 
 def test_pareto_above_the_whole_and_undefined():
-    curve = {"cumulative_customers": [0.0, 0.5, 1.0], "cumulative_value": [0.0, 1.3, 1.0]}
+    curve = {"customers": [0, 1, 3], "cumulative_customers": [0.0, 0.5, 1.0], "cumulative_value": [0.0, 1.3, 1.0]}
     ax = plots.pareto(pareto_result(data=pa.table(curve), gini=share(NAN), revenue_share=share(1.2), value="profit"))
     assert ax.get_ylim()[1] > 1.3
     assert ax.get_title() == "Pareto curve of profit: Gini not defined"
@@ -736,7 +771,8 @@ def test_share_of_wallet_is_a_histogram_with_two_marks():
 
 
 @pytest.mark.parametrize(
-    ("overall", "mean"), [(0.31, 0.4), (0.4, 0.31), (0.02, 0.03), (0.97, 0.96), (0.3, 0.9), (0.5, 0.5)]
+    ("overall", "mean"),
+    [(0.31, 0.4), (0.4, 0.31), (0.02, 0.03), (0.97, 0.96), (0.3, 0.9), (0.5, 0.5), (0.1, 3.5), (-2.0, 0.9), (2.0, 3.0)],
 )
 def test_marks_of_shares_never_cross_their_names(overall, mean):
     ax = plots.share_of_wallet(wallet_result(overall, mean))
@@ -744,8 +780,18 @@ def test_marks_of_shares_never_cross_their_names(overall, mean):
     names = [text.get_window_extent() for text in ax.texts]
     assert not names[0].overlaps(names[1])
     for line, name in itertools.product(ax.lines, names):
-        at, top = line.get_transform().transform(line.get_xydata())[1]
+        at, top = line.get_transform().transform(line.get_xydata())[-1]
         assert not (name.x0 < at < name.x1 and name.y0 < top), (overall, mean)
+
+
+def test_a_mark_beyond_the_axis_is_an_arrow_at_its_edge():
+    ax = plots.share_of_wallet(wallet_result(0.3, 3.5, above=3))
+    edge = ax.get_xlim()[1]
+    assert [list(line.get_xdata()) for line in ax.lines] == [[edge, edge], [edge], [0.3, 0.3]]
+    assert ax.lines[1].get_marker() == ">"
+    rendered(ax)
+    name = next(text for text in ax.texts if "350.0 %" in text.get_text()).get_window_extent()
+    assert ax.bbox.x0 <= name.x0 < name.x1 <= ax.bbox.x1
 
 
 def test_shares_outside_the_scale_are_hatched():

@@ -1,8 +1,11 @@
+import copy
+import datetime as dt
 import json
 import math
 import pickle
+import re
 import uuid
-from dataclasses import FrozenInstanceError, dataclass
+from dataclasses import FrozenInstanceError, dataclass, replace
 
 import narwhals.stable.v2 as nw
 import pandas as pd
@@ -51,6 +54,19 @@ def test_columns_and_streams():
     assert found["spend"] == [10.5, None, -3.0]
     with pytest.raises(KeyError):
         found["nope"]
+    with pytest.raises(ColumnError) as caught:
+        found["nope"]
+    words = "retention has no column 'nope': the columns are 'period', 'start', 'rate', 'spend', 'n'."
+    assert str(caught.value) == words
+    assert next(iter(found)) == {
+        "period": "1997-01",
+        "start": dt.date(1997, 1, 1),
+        "rate": 0.25,
+        "spend": 10.5,
+        "n": 1234,
+    }
+    assert len(list(found)) == 3
+    assert bool(table(data=found.data.slice(0, 0)))
     assert pa.table(found).drop_columns("rate").equals(found.data.drop_columns("rate"))  # NaN equals nothing
 
 
@@ -137,9 +153,18 @@ def test_grouped_is_a_mapping_in_order():
     assert (found["s"], found[None], len(found), "x" in found, found.get("x")) == (2, 3, 3, False, None)
     assert dict(found) == {"n": 1, "s": 2, None: 3}
     assert found.map(lambda value: value * 2) == {"n": 2, "s": 4, None: 6}
-    assert str(found) == "region = n: 1\nregion = s: 2\nregion = None: 3"
+    assert str(found) == "region = n: 1\nregion = s: 2\nregion = (none): 3"
     with pytest.raises(KeyError):
         found["x"]
+    with pytest.raises(InvalidArgument) as caught:
+        found["x"]
+    assert str(caught.value) == "there is no group 'x' of region: the groups are 'n', 's', None."
+    many = Grouped(by="g", results=dict.fromkeys(range(12), 1), kind="pandas")
+    with pytest.raises(KeyError, match=r"9, … \(12 in all\)"):
+        many["9"]
+    with pytest.raises(TypeError):
+        found.results["n"] = 5
+    assert copy.deepcopy(found) == found
     assert pickle.loads(pickle.dumps(found)) == found  # noqa: S301 (our own bytes)
 
 
@@ -152,7 +177,8 @@ def test_grouped_estimates():
     assert data["by"] == "region"
     assert [row["group"] for row in data["groups"]] == ["n", "s"]
     assert data["groups"][1]["value"] is None
-    assert "25.0 %" in found._repr_html_()
+    assert cells(found)[1] == ["n", "25.0 %", "4.6 % to 69.9 %", "4", ""]
+    assert caption(found) == "rate by region, 95 % intervals"
     assert found.plot() is not None
 
 
@@ -161,7 +187,11 @@ def test_grouped_tables():
     frame = found.to_native()
     assert frame.columns[0] == "region"
     assert frame["region"].tolist() == ["n"] * 3 + ["s"] * 3
-    assert "region" in found._repr_html_()
+    assert caption(found) == "retention by region"
+    rows = cells(found)
+    assert [row[0] for row in rows] == ["region", *["n"] * 3, *["s"] * 3]
+    assert rows[1][1:] == ["1997-01", "1997-01-01", "25.0 %", "10.50", "1,234"]
+    assert rows[2][1:] == ["1997-02", "", "not defined", "not defined", "0"]  # only what has a unit is not defined
     json.dumps(found.to_dict(), allow_nan=False)
     with pytest.raises(InvalidArgument, match="one group's result"):
         found.plot()
@@ -178,6 +208,68 @@ def test_no_groups():
     assert len(groups()) == 0
     assert len(groups().to_native()) == 0
     assert groups().to_dict() == {"by": "region", "groups": []}
+
+
+def cells(result):
+    """The texts of an HTML table by row."""
+    rows = re.findall("<tr>(.*?)</tr>", result._repr_html_())
+    return [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in rows]
+
+
+def caption(result):
+    return re.search("<caption>(.*?)</caption>", result._repr_html_())[1]
+
+
+def test_every_group_of_tables_is_shown():
+    long = table(data=pa.table({"rate": [0.444] * 50}))
+    rows = cells(Grouped(by="region", results=dict.fromkeys(["n", "s", "e", None], long), kind="pandas"))
+    assert [row[0] for row in rows].count("n") == 6
+    assert [row[0] for row in rows].count("(none)") == 6
+    assert (rows[1], rows[6]) == (["n", "44.4 %"], ["n", "…"])
+
+
+def test_groups_that_are_left_out_are_said_to_be():
+    one, none = table(data=pa.table({"rate": [0.5]})), table(data=pa.table({"rate": pa.array([], pa.float64())}))
+    for result in (one, pair(), proportion("rate", 1, 4, definition="d")):
+        many = Grouped(by="g", results=dict.fromkeys(range(400), result), kind="pandas")
+        rows = cells(many)
+        assert len(rows) == 1 + 40 + 1
+        assert set(rows[-1]) == {"…"}
+        assert [row[0] for row in rows[1:41]] == list(map(str, range(40)))
+        assert "(first 40 of 400 groups)" in caption(many)
+    assert cells(groups(n=none, s=one))[1:] == [["n", ""], ["s", "50.0 %"]]
+
+
+def test_groups_of_sets_are_a_row_each():
+    found = Grouped(by="region", results={"n": pair(), None: pair()}, kind="pandas")
+    row = ["25.0 % (4.6 % to 69.9 %)", "not defined"]
+    assert cells(found) == [["region", "one", "two"], ["n", *row], ["(none)", *row]]
+    assert caption(found) == "pair by region, 95 % intervals"
+    assert caption(pair()) == "pair, 95 % intervals"
+
+
+def test_groups_of_other_results_are_shown_one_by_one():
+    @dataclass
+    class Own:
+        def _repr_html_(self):
+            return "<b>own</b>"
+
+    shown = Grouped(by="<r>", results={None: Own(), "s": 3} | dict.fromkeys(range(9), 1), kind="pandas")._repr_html_()
+    assert shown.startswith("<p>&lt;r&gt; = (none)</p><b>own</b><p>&lt;r&gt; = s</p><p>3</p>")
+    assert shown.endswith("<p>… (first 5 of 11 groups)</p>")
+
+
+def test_groups_in_json_are_told_from_the_nulls():
+    keys = [1.5, math.inf, -math.inf, dt.timedelta(days=1, hours=2), dt.date(2024, 1, 5), None]
+    found = Grouped(by="k", results=dict.fromkeys(keys, pair()), kind="pandas").to_dict()
+    words = [row["group"] for row in found["groups"]]
+    assert words == [1.5, "inf", "-inf", "P1DT2H0M0S", "2024-01-05", None]
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_missing_numerator_is_an_empty_cell():
+    item = replace(proportion("rate", 1, 4, definition="d"), numerator=math.nan)
+    assert ["numerator", ""] in cells(item)
 
 
 def test_free_name():

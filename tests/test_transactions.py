@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import loyalty as ly
 import sources
 from loyalty.errors import ClosedError, InvalidArgument, UnsupportedSource
 from loyalty.grouping import measure
@@ -1168,3 +1169,27 @@ def test_memory_limit_and_temporary_folder(tmp_path):
     for options in ({"memory_limit": "lots"}, {"memory_limit": 5}, {"temp_directory": 5}, {"temp_directory": ""}):
         with pytest.raises(InvalidArgument, match=next(iter(options))):
             transactions(sample(), **options)
+
+
+def test_rows_of_an_order_begun_before_the_window_feed_nothing():
+    frame = pd.DataFrame(
+        {
+            "customer_id": [1, 1, 1, 2],
+            "date": pd.to_datetime(["2024-01-01", "2024-02-02", "2024-02-05", "2024-02-07"]),
+            "amount": [10.0, 5.0, 20.0, 8.0],
+            "order": ["a", "a", "b", "c"],
+            "kind": ["x", "y", "x", "x"],
+            "handling": [1.0, 10.0, 2.0, 3.0],
+        }
+    )
+    with transactions(frame, order="order", product="kind", occasion="order", observed_from="2024-02-01") as tx:
+        assert (tx.rows_used, tx.n_purchases) == (2, 2)
+        assert float(ly.upsell_ratio(tx)) == 0.0
+        spent = ly.historical_value(tx, service_cost="handling").customers
+        assert sorted(spent["service_cost"]) == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("name", ["repurchase_rate", "retention", "overview", "pareto", "rfm", "cohorts", "tenure"])
+def test_a_table_in_the_place_of_transactions(name):
+    with pytest.raises(InvalidArgument, match=rf"{name} takes transactions, not a DataFrame: open the table first"):
+        getattr(ly, name)(pd.DataFrame({"customer_id": [1]}))

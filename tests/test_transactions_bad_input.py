@@ -662,7 +662,13 @@ ODD = {
     ),
     "far seconds": np.array([-(2**62), 0, 2**62], dtype="datetime64[s]"),
 }
-PLACES = ["customer", "date", "amount", "order", "product", "by"]
+PLACES = [
+    "customer",
+    "date",
+    "amount",
+    "by",
+    *(pytest.param(role, marks=pytest.mark.slow) for role in ("order", "product", "cost")),
+]
 
 
 def use(tx):

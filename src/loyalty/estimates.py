@@ -76,6 +76,10 @@ class Estimate:
     def __float__(self) -> float:
         return self.value
 
+    def __format__(self, spec: str) -> str:
+        """Return the sentence, or the value by a format of numbers: f"{rate:.1%}"."""
+        return format(self.value, spec) if spec else str(self)
+
     def __repr__(self) -> str:
         return str(self)
 
@@ -84,7 +88,8 @@ class Estimate:
 
     def _repr_html_(self) -> str:
         rows = [(key, wording.quantity(getattr(self, key), self.unit)) for key in ("value", "low", "high")]
-        rows += [(key, wording.plain(getattr(self, key))) for key in ("n", "numerator", "denominator", "excluded")]
+        counts = {key: getattr(self, key) for key in ("n", "numerator", "denominator", "excluded")}
+        rows += [(key, "" if wording.missing(count) else wording.plain(count)) for key, count in counts.items()]
         rows += [("confidence", wording.level(self.confidence)), ("method", self.method)]
         rows += [("definition", self.definition)] + ([("note", self.note)] if self.note else [])
         return wording.html_table((self.name, ""), rows)
@@ -417,6 +422,7 @@ def bootstrap_ratio(
 
     tail = (1.0 - checks.confidence_level(confidence)) / 2.0
     checks.count("replicates", replicates, low=100)
+    checks.count("seed", seed, low=0)
     y, x = np.asarray(numerators, float), np.asarray(denominators, float)
     weights = np.ones(len(y), np.int64) if counts is None else np.asarray(counts, np.int64)
     n = int(weights.sum())

@@ -47,13 +47,14 @@ class Grouping:
         return frame.join(self.members, on="customer", how="inner")
 
 
-def grouping(tx: Transactions, by: Any = None, cohort: str | None = None) -> Grouping | None:
+def grouping(tx: Transactions, by: Any = None, cohort: str | None = None, *, history: bool = False) -> Grouping | None:
     """Return how customers are grouped, or None where they are not.
 
     Args:
         tx: The transactions.
         by: A column of the caller's table, taken at the customer's first purchase; null is a group.
         cohort: "day", "week", "month", "quarter" or "year": groups by the period of the first purchase.
+        history: Whether customers who bought only before the window have a group too.
 
     Raises:
         InvalidArgument: Both are given, or the period is unknown.
@@ -67,12 +68,16 @@ def grouping(tx: Transactions, by: Any = None, cohort: str | None = None) -> Gro
         period: Any = checks.choice("cohort", cohort, periods.PERIODS)
 
         def build() -> Frame:
-            first = tx.with_period(tx.customers.select("customer", "first_day"), period, "first_day", "group")
-            return first.select("customer", "group")
+            return tx.with_period(tx.first_days(), period, "first_day", "group").select("customer", "group")
 
         members = tx.kept(f"first_{period}", build)
+    else:
+        members = tx.first_values(by)
+    if tx.rules.history and not history:
+        members = members.join(tx.customers.select("customer"), on="customer", how="semi")
+    if cohort is not None:
         return Grouping(f"{period} of first purchase", members, lambda index: periods.period_label(index, period))
-    return Grouping(str(by), tx.first_values(by), lambda value: value)
+    return Grouping(str(by), members, lambda value: value)
 
 
 def measure(
@@ -85,6 +90,7 @@ def measure(
     by: Any = None,
     cohort: str | None = None,
     everybody: bool = False,
+    history: bool = False,
 ) -> Result | Grouped[Result]:
     """Aggregate a frame, over everything or by group, and build a result from the rows of each.
 
@@ -96,6 +102,7 @@ def measure(
         keys: Columns that a row of the result stands for, such as the period.
         by: As in `grouping`.
         cohort: As in `grouping`.
+        history: Whether customers who bought only before the window are in the frame too.
         everybody: Whether the frame holds every customer, so that no group can be absent from it; saves a query.
 
     Returns:
@@ -105,7 +112,7 @@ def measure(
     Raises:
         InvalidArgument: There are more groups than a table can show.
     """
-    groups = grouping(tx, by, cohort)
+    groups = grouping(tx, by, cohort, history=history)
     if groups is None:
         return build(_rows(tx, frame, aggregates, keys))
     grouped = groups.add(frame)
@@ -113,9 +120,9 @@ def measure(
     for row in _rows(tx, grouped, aggregates, ["group", *keys]):
         found.setdefault(row.pop("group"), []).append(row)
     if not everybody:
-        for row in _rows(tx, groups.members, [], ["group"]):
-            if row["group"] not in found:
-                found[row["group"]] = [] if keys else _rows(tx, grouped.head(0), aggregates, [])
+        absent = [row["group"] for row in _rows(tx, groups.members, [], ["group"]) if row["group"] not in found]
+        nobody = _rows(tx, grouped.head(0), aggregates, []) if absent and not keys else []
+        found |= {group: [dict(row) for row in nobody] for group in absent}
     ordered = sorted(found, key=lambda group: (group is None, *_sortable(group)))
     results = {groups.label(group): build(found[group]) for group in ordered}
     return Grouped(by=groups.name, results=results, kind=tx.engine.kind)

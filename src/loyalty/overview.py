@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import tables, wording
-from loyalty.errors import LoyaltyError
+from loyalty.errors import EmptyData
 from loyalty.metrics.repurchase import repurchase_rate
 from loyalty.metrics.retention import churn_rate, retention_rate
-from loyalty.metrics.revenue import revenue_retention_rate
+from loyalty.metrics.revenue import revenue_retention
 from loyalty.metrics.spending import spending
 from loyalty.metrics.tenure import tenure
 from loyalty.metrics.upsell import upsell_ratio
 from loyalty.metrics.value import historical_value
-from loyalty.metrics.wallet import share_of_wallet
+from loyalty.metrics.wallet import ShareOfWallet, share_of_wallet
 from loyalty.segments.pareto import pareto
-from loyalty.surveys.nps import nps
+from loyalty.surveys.nps import NPS, nps
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     from loyalty.estimates import Estimate
@@ -85,6 +86,7 @@ class Overview:
         return plots.estimates([item for item in self.estimates.values() if item.unit == "share"], ax=ax)
 
 
+@takes_transactions
 def overview(
     tx: Transactions,
     surveys: Any = None,
@@ -100,8 +102,9 @@ def overview(
 
     Args:
         tx: The transactions.
-        surveys: Answers to "would you recommend us" from 0 to 10, for NPS: anything that `nps` takes.
-        wallet: Category spend per customer, for share of wallet: a table that `share_of_wallet` takes.
+        surveys: Answers to "would you recommend us" from 0 to 10, for NPS: anything that `nps` takes, or its result.
+        wallet: Category spend per customer, for share of wallet: a table with the customer column's name and
+            "category_spend", or the result of `share_of_wallet` where it needs other arguments.
         score: Column of the scores where `surveys` is a table; "score" if None.
         period: Period of retention, churn and revenue retention.
         inactive_after: Silence that counts as churn, and as the end of a relationship.
@@ -109,7 +112,12 @@ def overview(
         confidence: Level of all intervals.
 
     Returns:
-        The estimates by name, and for each number that lacks its data what would be needed.
+        The estimates by name, and for each number that lacks its data what would be needed. Of revenue the Pareto
+        readings are 30 % of customers and 70 % of revenue, of profit 30 % and 80 %.
+
+    Raises:
+        InvalidArgument: `tx` is no transactions, or an argument is not allowed.
+        LoyaltyError: The surveys or the wallet table cannot be used, as in `nps` and `share_of_wallet`.
 
     Examples:
         >>> import loyalty as ly
@@ -126,10 +134,10 @@ def overview(
         "inactivity_churn_rate": churn_rate(tx, inactive_after=inactive_after, confidence=confidence),
     }
     missing: dict[str, str] = {}
-    revenue: Any = revenue_retention_rate(tx, period, confidence=confidence)
-    found |= {f"{kind}_revenue_retention": estimate for kind, estimate in revenue.items()}
+    revenue: Any = revenue_retention(tx, period, confidence=confidence)
+    found |= {"net_revenue_retention": revenue.net, "gross_revenue_retention": revenue.gross}
     stay: Any = tenure(tx, inactive_after=inactive_after, confidence=confidence)
-    found |= {"mean_tenure": stay.mean, "median_tenure": stay.median}
+    found |= {"mean_tenure": stay.mean, "median_tenure": stay.median, "median_survival_time": stay.survival_median}
     spent: Any = spending(tx, confidence=confidence)
     found |= spent.estimates()
     worth: Any = historical_value(tx, margin, confidence=confidence)
@@ -141,17 +149,17 @@ def overview(
 
 def _add_pareto(tx: Transactions, found: dict[str, Any], missing: dict[str, str], confidence: float) -> None:
     """Add the concentration of revenue and, where costs are known, of profit."""
-    for value in ("revenue", "profit"):
+    for value, share in (("revenue", 70), ("profit", 80)):
         if value == "profit" and "cost" not in tx.roles:
             missing["top_30_percent_profit_share"] = "name cost=<column> in transactions()"
             continue
         try:
-            result: Any = pareto(tx, value=value, confidence=confidence)
-        except LoyaltyError as err:  # a total of zero or less has no shares: that is said, not raised
+            result: Any = pareto(tx, revenue=share / 100, value=value, confidence=confidence)
+        except EmptyData as err:  # a total of zero or less has no shares: that is said, not raised
             missing[f"top_30_percent_{value}_share"] = str(err).rstrip(".")
             continue
         found[f"top_30_percent_{value}_share"] = result.revenue_share
-        found[f"customers_bringing_70_percent_of_{value}"] = result.customer_share
+        found[f"customers_bringing_{share}_percent_of_{value}"] = result.customer_share
         found[f"gini_of_{value}"] = result.gini
 
 
@@ -172,9 +180,13 @@ def _add_optional(
     if wallet is None:
         missing["share_of_wallet"] = "pass wallet=<table of category spend per customer>"
     else:
-        share: Any = share_of_wallet(tx, wallet, confidence=confidence)
+        share: Any = wallet
+        if not isinstance(wallet, ShareOfWallet):
+            share = share_of_wallet(tx, wallet, confidence=confidence)
         found |= {"share_of_wallet": share.overall, "mean_share_of_wallet": share.mean}
-    if surveys is None:
+    if isinstance(surveys, NPS):
+        found["net_promoter_score"] = surveys
+    elif surveys is None:
         missing["net_promoter_score"] = "pass surveys=<scores from 0 to 10>"
     else:
         column = "score" if score is None and _is_table(surveys) else score

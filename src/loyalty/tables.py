@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import html
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from loyalty import wording
-from loyalty.errors import InvalidArgument
+from loyalty.errors import ColumnError, InvalidArgument
 from loyalty.estimates import Estimate
 
 if TYPE_CHECKING:
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
 __all__ = ["EstimateSet", "Grouped", "Table", "native"]
 
 _SHOWN_ROWS = 20
+_SHOWN_GROUPS = 40
+_SHOWN_PICTURES = 5  # groups whose results are tables of their own kind
+
+
+class _UnknownColumn(ColumnError, KeyError):
+    """A column that a table lacks: also a KeyError, which mappings and frames raise."""
+
+    __str__ = Exception.__str__  # KeyError would quote the message
+
+
+class _UnknownGroup(InvalidArgument, KeyError):
+    """A group that there is not."""
+
+    __str__ = Exception.__str__
 
 
 def native(data: pa.Table, kind: str) -> Any:
@@ -68,8 +84,22 @@ class Table:
     def __len__(self) -> int:
         return int(self.data.num_rows)
 
+    def __bool__(self) -> bool:
+        return True  # a result without rows is a result
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Go through the rows, each a mapping from column to value."""
+        return iter(self.data.to_pylist())
+
     def __getitem__(self, column: str) -> list[Any]:
-        """Return a column as a list of Python values."""
+        """Return a column as a list of Python values.
+
+        Raises:
+            ColumnError: There is no such column (also a KeyError).
+        """
+        if column not in self.data.column_names:
+            there = ", ".join(map(repr, self.data.column_names))
+            raise _UnknownColumn(f"{self.name} has no column {column!r}: the columns are {there}.")
         values: list[Any] = self.data.column(column).to_pylist()
         return values
 
@@ -93,9 +123,7 @@ class Table:
 
     def _repr_html_(self) -> str:
         names = self.data.column_names
-        shown = self.data.slice(0, _SHOWN_ROWS).to_pylist()
-        rows = [[wording.quantity(row[name], self.units.get(name, "plain")) if name in self.units
-                 else wording.plain(row[name]) for name in names] for row in shown]  # fmt: skip
+        rows = shown_rows(self.data.slice(0, _SHOWN_ROWS), self.units)
         if len(self) > _SHOWN_ROWS:
             rows.append(["…"] * len(names))
         return wording.html_table(names, rows, self.name)
@@ -135,7 +163,8 @@ class EstimateSet:
         return native(estimate_rows("estimate", self.estimates()), self.kind)
 
     def _repr_html_(self) -> str:
-        return estimates_html("", self.estimates().values())
+        estimates = list(self.estimates().values())
+        return estimates_html("", estimates, caption=f"{set_name(self)}{level_of(estimates)}")
 
     def plot(self, ax: Any = None) -> Any:
         """Draw every estimate with its interval; returns the matplotlib Axes."""
@@ -153,7 +182,7 @@ class Grouped(Mapping[Any, Result], Generic[Result]):
 
     Attributes:
         by: Name of the grouping column or period.
-        results: Group value to result, in order of the group (None, the group of nulls, last).
+        results: Group value to result, in order of the group (None, the group of nulls, last); read-only.
         kind: The kind of frame that `to_native` returns.
     """
 
@@ -161,7 +190,22 @@ class Grouped(Mapping[Any, Result], Generic[Result]):
     results: Mapping[Any, Result]
     kind: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "results", MappingProxyType(dict(self.results)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _regrouped, (self.by, dict(self.results), self.kind)  # a read-only view cannot be pickled
+
     def __getitem__(self, group: Any) -> Result:
+        """Return the result of a group.
+
+        Raises:
+            KeyError: There is no such group.
+        """
+        if group not in self.results:
+            there = ", ".join(map(repr, list(self.results)[:10])) or "none"
+            more = f", … ({len(self):,} in all)" if len(self) > 10 else ""
+            raise _UnknownGroup(f"there is no group {group!r} of {self.by}: the groups are {there}{more}.")
         return self.results[group]
 
     def __iter__(self) -> Iterator[Any]:
@@ -174,11 +218,11 @@ class Grouped(Mapping[Any, Result], Generic[Result]):
         return str(self)
 
     def __str__(self) -> str:
-        return "\n".join(f"{self.by} = {group}: {result}" for group, result in self.results.items())
+        return "\n".join(f"{self.by} = {wording.group(group)}: {result}" for group, result in self.results.items())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the groups in order, each with its result, as JSON-ready values."""
-        rows = [{"group": wording.jsonable(group), **result.to_dict()} for group, result in self.results.items()]  # type: ignore[attr-defined]
+        rows = [{"group": _json_key(group), **result.to_dict()} for group, result in self.results.items()]  # type: ignore[attr-defined]
         return {"by": self.by, "groups": rows}
 
     def to_native(self) -> Any:
@@ -198,25 +242,37 @@ class Grouped(Mapping[Any, Result], Generic[Result]):
         return together.add_column(0, free_name(self.by, together.column_names), names)
 
     def _repr_html_(self) -> str:
-        results = self.results.values()
-        if all(isinstance(result, Estimate) for result in results):
-            return estimates_html(self.by, results, [wording.plain(group) for group in self.results])
-        table = self._table().slice(0, _SHOWN_ROWS)
-        rows = [[wording.plain(value) for value in row.values()] for row in table.to_pylist()]
-        return wording.html_table(table.column_names, rows)
+        results = list(self.results.values())
+        for kind, shown in ((Estimate, _estimates_by), (EstimateSet, _sets_by), (Table, _tables_by)):
+            if all(isinstance(result, kind) for result in results):
+                return shown(self)
+        return _results_by(self)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the groups' estimates with their intervals; returns the matplotlib Axes."""
+        """Draw the groups' estimates with their intervals, of the first 40 groups; returns the matplotlib Axes."""
         from loyalty import plots
 
         estimates = [result for result in self.results.values() if isinstance(result, Estimate)]
         if len(estimates) != len(self.results):
             raise InvalidArgument("only groups of estimates draw together: call .plot() on one group's result.")
-        return plots.estimates(estimates, labels=[wording.plain(group) for group in self.results], ax=ax)
+        return plots.estimates(estimates, labels=[wording.group(group) for group in self.results], ax=ax)
 
     def map(self, function: Callable[[Result], Any]) -> dict[Any, Any]:
         """Return the function's value for each group's result."""
         return {group: function(result) for group, result in self.results.items()}
+
+
+def _regrouped(by: str, results: dict[Any, Any], kind: str) -> Grouped[Any]:
+    """Return groups from what they were pickled as."""
+    return Grouped(by=by, results=results, kind=kind)
+
+
+def _json_key(group: Any) -> Any:
+    """Return a group as a JSON-ready value; None is the group of nulls and of nothing else."""
+    if wording.missing(group):
+        return None
+    ready = wording.jsonable(group)
+    return wording.group(group) if ready is None else ready  # an infinite number is text
 
 
 def as_arrow(result: Any) -> pa.Table:
@@ -265,4 +321,99 @@ def estimates_html(head: str, estimates: Any, labels: list[str] | None = None, c
         interval = wording.span(item.low, item.high, item.unit) if known else ""
         label = labels[place] if labels else item.name
         rows.append((label, wording.quantity(item.value, item.unit), interval, wording.plain(item.n), item.note))
+    if labels and len(labels) > len(rows):
+        rows.append(("…",) * 5)
     return wording.html_table((head, "value", "interval", "n", "note"), rows, caption)
+
+
+def shown_rows(data: pa.Table, units: Mapping[str, str]) -> list[list[str]]:
+    """Return rows as text: what has a unit in that unit, what is missing without one as an empty cell."""
+
+    def text(name: str, value: Any) -> str:
+        if name in units:
+            return wording.quantity(value, units[name])
+        return "" if wording.missing(value) else wording.plain(value)
+
+    return [[text(name, value) for name, value in row.items()] for row in data.to_pylist()]
+
+
+def set_name(result: EstimateSet) -> str:
+    """Return what a set of estimates is called, after its class: "historical value" of `HistoricalValue`."""
+    letters = (f" {letter.lower()}" if letter.isupper() else letter for letter in type(result).__name__)
+    return "".join(letters).strip()
+
+
+def level_of(estimates: Iterable[Estimate]) -> str:
+    """Return the level of the intervals as words to append, or nothing where there is none or they differ."""
+    levels = {item.confidence for item in estimates if not wording.missing(item.low)}
+    return f", {wording.level(levels.pop())} intervals" if len(levels) == 1 else ""
+
+
+def _captioned(grouped: Grouped[Any], name: str, level: str = "", shown: int = _SHOWN_GROUPS) -> str:
+    """Return the caption of groups: whose result, by what, and how many of the groups are shown."""
+    first = f" (first {shown} of {len(grouped):,} groups)" if len(grouped) > shown else ""
+    return f"{name} by {grouped.by}{level}{first}".strip()
+
+
+def _estimates_by(grouped: Grouped[Any]) -> str:
+    """Return a row per group."""
+    estimates, labels = list(grouped.values()), [wording.group(group) for group in grouped]
+    names = {item.name for item in estimates}
+    caption = _captioned(grouped, names.pop() if len(names) == 1 else "estimates", level_of(estimates))
+    return estimates_html(grouped.by, estimates[:_SHOWN_GROUPS], labels, caption)
+
+
+def _sets_by(grouped: Grouped[Any]) -> str:
+    """Return a row per group and a column per estimate, with its interval."""
+    sets = list(grouped.values())
+    heads = {key: item.name for result in sets for key, item in result.estimates().items()}
+    rows = []
+    for group, result in list(grouped.items())[:_SHOWN_GROUPS]:
+        estimates = result.estimates()
+        rows.append([wording.group(group), *(_with_interval(estimates.get(key)) for key in heads)])
+    if len(sets) > _SHOWN_GROUPS:
+        rows.append(["…"] * (1 + len(heads)))
+    level = level_of(item for result in sets for item in result.estimates().values())
+    return wording.html_table((grouped.by, *heads.values()), rows, _captioned(grouped, set_name(sets[0]), level))
+
+
+def _with_interval(item: Estimate | None) -> str:
+    """Return value and interval as text."""
+    if item is None:
+        return ""
+    known = not (wording.missing(item.low) and wording.missing(item.high))
+    interval = f" ({wording.span(item.low, item.high, item.unit)})" if known else ""
+    return wording.quantity(item.value, item.unit) + interval
+
+
+def _tables_by(grouped: Grouped[Any]) -> str:
+    """Return the first rows of each group, more of them where there are few groups."""
+    tables = list(grouped.values())
+    most = max(2, _SHOWN_ROWS // min(len(tables), _SHOWN_GROUPS))
+    names = list(dict.fromkeys(name for table in tables for name in table.data.column_names))
+    rows = []
+    for group, table in list(grouped.items())[:_SHOWN_GROUPS]:
+        label, there = wording.group(group), table.data.column_names
+        for found in shown_rows(table.data.slice(0, most), table.units):
+            cells = dict(zip(there, found, strict=True))
+            rows.append([label, *(cells.get(name, "") for name in names)])
+        if not len(table):
+            rows.append([label, *("" for _ in names)])
+        elif len(table) > most:
+            rows.append([label, *("…" for _ in names)])
+    if len(tables) > _SHOWN_GROUPS:
+        rows.append(["…"] * (1 + len(names)))
+    head = free_name(grouped.by, names)
+    return wording.html_table((head, *names), rows, _captioned(grouped, tables[0].name))
+
+
+def _results_by(grouped: Grouped[Any]) -> str:
+    """Return the tables of the first groups, one below the other."""
+    parts = []
+    for group, result in list(grouped.items())[:_SHOWN_PICTURES]:
+        own = getattr(result, "_repr_html_", None)
+        shown = own() if own else f"<p>{html.escape(str(result))}</p>"
+        parts.append(f"<p>{html.escape(f'{grouped.by} = {wording.group(group)}')}</p>{shown}")
+    if len(grouped) > _SHOWN_PICTURES:
+        parts.append(f"<p>… (first {_SHOWN_PICTURES} of {len(grouped):,} groups)</p>")
+    return "".join(parts)

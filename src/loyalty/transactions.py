@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import narwhals.stable.v2 as nw
 
 from loyalty import checks, engines, ledger, periods, wording
-from loyalty.errors import EmptyData, InvalidArgument, InvalidRows
+from loyalty.errors import EmptyData, InvalidArgument, InvalidRows, UnsupportedSource
 from loyalty.tables import Table
 
 if TYPE_CHECKING:
     from loyalty.periods import PeriodName
 
-__all__ = ["Transactions", "transactions"]
+__all__ = ["Transactions", "takes_transactions", "transactions"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -24,10 +25,30 @@ _REQUIRED = ("customer", "date", "amount")
 _WAYS_OUT = {
     "date": "mend them (ISO text is YYYY-MM-DD; for another spelling name its format, for example "
     'pandas.to_datetime(..., format="%d/%m/%Y"))',
-    "amount": "mend them",
+    "amount": "mend them (in text: a decimal point, no thousands separators)",
     "cost": "mend them or leave cost= out",
     "discount": "mend them or leave discount= out",
 }
+
+
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+
+
+def takes_transactions(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+    """Make a public function say what to do where its first argument is a table rather than `Transactions`."""
+
+    @functools.wraps(function)
+    def checked(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+        tx = args[0] if args else kwargs.get("tx")
+        if not isinstance(tx, Transactions):
+            raise InvalidArgument(
+                f"{function.__name__} takes transactions, not a {type(tx).__name__}: open the table first, "
+                f"{function.__name__}(ly.transactions(table, customer=..., date=..., amount=...))."
+            )
+        return function(*args, **kwargs)
+
+    return checked
 
 
 def transactions(
@@ -54,7 +75,8 @@ def transactions(
     Args:
         data: pandas, Polars (eager or lazy) or PyArrow table, DuckDB relation, any object with the Arrow stream
             interface, or a path, glob or list of paths to Parquet or CSV files. It is never changed. In CSV files
-            every column is read as text: ids keep leading zeros, dates must be ISO, amounts plain numbers.
+            every column is read as text: ids keep leading zeros, dates must be ISO, amounts plain numbers. They are
+            UTF-8, name their columns in the first line, part them by , ; tab or | and quote with " only.
         customer: Column of customer ids, of any type; null (and blank text) is a guest and is left out, counted.
         date: Column of dates, timestamps or ISO text.
         amount: Column of sums of money paid, a negative one being a return.
@@ -69,7 +91,8 @@ def transactions(
             (rows without an order count per day).
         returns: "net": a return reduces the purchase of its order, else the customer's latest purchase on or
             before its date; "drop": left out, counted; "error": refuse them.
-        invalid: "raise" or "exclude" rows whose date, amount or cost is null, unparseable or not finite.
+        invalid: "raise" or "exclude" rows whose date, amount or cost is null, unparseable, not finite or out of range
+            (dates outside the years 1 to 9999, sums of 1e100 and more), or whose discount is one of these but null.
         timezone: Zone whose midnight ends a day, such as "Europe/Paris"; needed where times bear a zone.
         memory_limit: Most memory that the embedded engine takes before it spills to disk, such as "4GB".
         temp_directory: Where it spills; a folder of its own under the system's temporary folder if None.
@@ -383,37 +406,61 @@ class Transactions:
         Raises:
             ColumnError: The column is missing.
         """
-        label = None if value is None else checks.column("column", value, self.engine.labels)
-        rows = ledger.usable(self.engine.rows(self._spec, value=label), self.rules)
-        return rows.filter(nw.col("amount") >= 0, nw.col("day") >= self.window.first)
+        spec, label = self._spec, None
+        if value is not None:
+            spec, label = self._without_products(), checks.column("column", value, self.engine.labels)
+        rows = ledger.usable(self.engine.rows(spec, value=label), self.rules)
+        rows = rows.filter(nw.col("amount") >= 0, nw.col("day") >= self.window.first)
+        if self.rules.occasion == "order" and self.rules.history:  # their order is a purchase before the window
+            early = self.engine.table("purchases").filter(nw.col("day") < self.window.first)
+            rows = rows.join(early.select("customer", "order"), on=["customer", "order"], how="anti")
+        return rows
 
     def first_values(self, by: Any) -> Frame:
         """Return each customer's value of a column at the first purchase: columns `customer`, `group`.
 
         Of several rows on the first day the earliest time counts, then the largest amount, then the smallest value.
-        Null is a value of its own; customers acquired before the window keep the value of their first purchase.
+        Null is a value of its own. Customers of the history are among them, with the value of their first purchase.
+
+        Raises:
+            ColumnError: The column is missing.
+            UnsupportedSource: The source no longer holds the first purchases it was opened with.
         """
         label = checks.column("by", by, self.engine.labels)
 
         def build() -> Frame:
-            rows = ledger.usable(self.engine.rows(self._spec, value=label), self.rules)
-            people = self.customers.select("customer", "first_day")
+            rows = ledger.usable(self.engine.rows(self._without_products(), value=label), self.rules)
             debut = rows.filter(nw.col("amount") >= 0).join(
-                people, left_on=["customer", "day"], right_on=["customer", "first_day"], how="inner"
+                self.first_days(), left_on=["customer", "day"], right_on=["customer", "first_day"], how="inner"
             )
             debut = debut.with_columns(worst=-nw.col("amount"))
             debut = debut.unique("customer", keep="first", order_by=["time", "worst", "value"])
             return debut.select("customer", group=nw.col("value"))
 
-        place = list(self.engine.labels).index(label)
-        return self.kept(f"first_value_{place}", build)
+        values = self.kept(f"first_value_{list(self.engine.labels).index(label)}", build)
+        if not self.snapshot:
+            found, known = (self.collect(frame.select(n=nw.len()))["n"][0] for frame in (values, self.first_days()))
+            if found != known:
+                raise UnsupportedSource(
+                    f"the source changed since it was opened: of {known} first purchases {found} are there to read "
+                    f"column {by!r}. Open it again with transactions()."
+                )
+        return values
+
+    def _without_products(self) -> engines.RowSpec:
+        """Return the columns to read where products do not matter: they are many texts."""
+        columns = {role: label for role, label in self._spec.columns.items() if role != "product"}
+        return engines.RowSpec(columns, self._spec.timezone)
 
     def collect(self, frame: Frame) -> Any:
         """Run a query and return its rows as a PyArrow table."""
         return self.engine.collect(frame)
 
     def hand_back(self, frame: Frame, days: tuple[str, ...] = ()) -> Any:
-        """Return a per-customer frame in the source's kind, ids and their column name as they came in."""
+        """Return a per-customer frame in the source's kind, ids and their column name as they came in.
+
+        Where the frame has another column of that name, the ids are called "customer_id".
+        """
         return self.engine.hand_back(frame, customer=self.customer, days=days)
 
     def close(self) -> None:

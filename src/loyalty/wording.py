@@ -12,9 +12,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from loyalty.estimates import Estimate
 
-__all__ = ["estimate_sentence", "html_table", "jsonable", "level", "missing", "plain", "quantity", "span"]
+__all__ = [
+    "counted",
+    "estimate_sentence",
+    "group",
+    "html_table",
+    "jsonable",
+    "level",
+    "missing",
+    "number",
+    "plain",
+    "quantity",
+    "span",
+]
 
 _DECIMALS = {"share": 1, "points": 1, "ratio": 3, "money": 2, "days": 1}
+_BARE = {"share": " %", "ratio": "", "money": "", "": ""}  # units that are not written as a word
+_HUGE = 1e15  # from here on digits are short: 1.23e+17
+_NOUGHT = 1e-9  # money closer to nothing than this is the rounding of a sum
+# Methods of estimates that may count units of a number of units: "3 of 10 customers".
+_COUNTING = {"wilson", "adjusted_wald", "wald", "linearised"}
 
 
 def missing(value: Any) -> bool:
@@ -29,11 +46,46 @@ def plain(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, Real):
         return str(value)
     value = int(value) if isinstance(value, Integral) else float(value)
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "infinite"
+    if abs(value) >= _HUGE:
+        return f"{value:.4g}"
     if float(value).is_integer():
         return f"{int(value):,}"
     return f"{value:,.2f}" if abs(value) >= 0.01 else f"{value:.3g}"
+
+
+def counted(count: Any, noun: str, one: str = "") -> str:
+    """Return how many of something: a count and its noun, in the singular for one.
+
+    Args:
+        count: The count.
+        noun: The noun in the plural.
+        one: The noun in the singular; by default `noun` without the plural of its last word.
+
+    Examples:
+        >>> counted(3, "customers"), counted(1, "customers"), counted(1200, "product types"), counted(1, "companies")
+        ('3 customers', '1 customer', '1,200 product types', '1 company')
+    """
+    text = plain(count)
+    return f"{text} {(one or _singular(noun)) if text == '1' else noun}"
+
+
+def _singular(noun: str) -> str:
+    """Return a plural without its ending."""
+    return f"{noun[:-3]}y" if noun.endswith("ies") else noun.removesuffix("s")
+
+
+def group(value: Any) -> str:
+    """Return the value of a group as text; the group of nulls is "(none)".
+
+    Examples:
+        >>> [group(value) for value in ("north", 2024, 2.0, 0.5, None)]
+        ['north', '2024', '2', '0.5', '(none)']
+    """
+    if missing(value):
+        return "(none)"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def quantity(value: Any, unit: str) -> str:
@@ -42,15 +94,42 @@ def quantity(value: Any, unit: str) -> str:
     Examples:
         >>> quantity(0.4886, "share"), quantity(12.34, "days"), quantity(float("nan"), "money")
         ('48.9 %', '12.3 days', 'not defined')
+        >>> quantity(3.0, "purchases"), quantity(1.0, "purchases"), quantity(0.0005, "money")
+        ('3 purchases', '1 purchase', '0.00050')
     """
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    text = number(value, unit)
+    if not _finite(value):
+        return text
+    return text + _BARE.get(unit, f" {_singular(unit) if text == '1' else unit}")
+
+
+def number(value: Any, unit: str) -> str:
+    """Return a value as `quantity` does, without its unit: 0.4886 of unit "share" becomes "48.9".
+
+    Money below 0.1 keeps two significant digits, and a whole number of what is counted has no decimals.
+    """
+    if not _finite(value):
         return plain(value)
-    decimals = _DECIMALS.get(unit, 0 if abs(value) >= 1_000 else 2)
-    number = f"{value * 100 if unit == 'share' else value:,.{decimals}f}"
-    if float(number.replace(",", "")) == 0.0:
-        number = number.removeprefix("-")
-    suffix = {"share": " %", "ratio": "", "money": "", "": ""}.get(unit, f" {unit}")
-    return number + suffix
+    shown = value * 100 if unit == "share" else value
+    if abs(shown) >= _HUGE:
+        return f"{shown:.4g}"
+    digits = f"{shown:,.{_decimals(shown, unit)}f}"
+    return digits.removeprefix("-") if float(digits.replace(",", "")) == 0.0 else digits
+
+
+def _finite(value: Any) -> bool:
+    """Return whether a value is a number that has digits."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _decimals(value: float, unit: str) -> int:
+    """Return how many decimals a number of some unit is shown with."""
+    if unit.startswith("money") and _NOUGHT < abs(value) < 0.1:
+        return 1 - math.floor(math.log10(abs(value)))
+    if unit in _DECIMALS:
+        return _DECIMALS[unit]
+    whole = unit not in _BARE and not unit.startswith("money") and float(value).is_integer()
+    return 0 if whole or abs(value) >= 1_000 else 2
 
 
 def span(low: float, high: float, unit: str) -> str:
@@ -60,9 +139,8 @@ def span(low: float, high: float, unit: str) -> str:
         >>> span(70.5, 73.9, "days"), span(0.1, 0.2, "share")
         ('70.5 to 73.9 days', '10.0 % to 20.0 %')
     """
-    start, end = quantity(low, unit), quantity(high, unit)
-    suffix = f" {unit}"
-    return f"{start.removesuffix(suffix) if end.endswith(suffix) else start} to {end}"
+    once = unit != "share" and _finite(high)
+    return f"{number(low, unit) if once else quantity(low, unit)} to {quantity(high, unit)}"
 
 
 def level(confidence: float) -> str:
@@ -83,12 +161,20 @@ def estimate_sentence(estimate: Estimate) -> str:
 
 def _counts(estimate: Estimate) -> str:
     """Return what the value was counted from."""
-    if estimate.unit == "share" and estimate.n == estimate.denominator:
-        return f"{plain(estimate.numerator)} of {plain(estimate.denominator)} {estimate.counted}"
-    total = estimate.denominator == 1  # of a total there is nothing to divide by
-    if total or estimate.denominator == estimate.n or missing(estimate.numerator):
-        return f"{plain(estimate.n)} {estimate.counted}"
-    return f"{plain(estimate.numerator)} / {plain(estimate.denominator)}, {plain(estimate.n)} {estimate.counted}"
+    above, below, units = estimate.numerator, estimate.denominator, counted(estimate.n, estimate.counted)
+    if estimate.unit == "share" and below == estimate.n and (_counting(estimate) or not below):
+        return f"{plain(above)} of {units}"
+    # Of a total or a mean per unit, what it was divided by is 1 or the number of units: nothing to tell.
+    told = estimate.unit not in {"share", "ratio"} and below in {1, estimate.n}
+    if told or missing(above):
+        return units
+    return f"{plain(above)} / {plain(below)}, {units}"
+
+
+def _counting(estimate: Estimate) -> bool:
+    """Return whether a share is one of units: sums of money are floats, and only counts are whole by type."""
+    whole = isinstance(estimate.numerator, Integral) and isinstance(estimate.denominator, Integral)
+    return whole and estimate.method in _COUNTING
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
@@ -111,8 +197,19 @@ def jsonable(value: Any) -> Any:  # noqa: PLR0911 (a line per kind of value)
         return [jsonable(item) for item in value]
     if isinstance(value, (dt.date, dt.datetime)):
         return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return _duration(value)
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real) or hasattr(value, "__float__"):
         return float(value) if math.isfinite(value) else None
     return str(value)
+
+
+def _duration(value: dt.timedelta) -> str:
+    """Return a span of time as ISO 8601 writes it: a day and a half is "P1DT12H0M0S"."""
+    size = abs(value)
+    minutes, seconds = divmod(size.seconds, 60)
+    part = f".{size.microseconds:06}" if size.microseconds else ""
+    sign = "-" if value < dt.timedelta(0) else ""
+    return f"{sign}P{size.days}DT{minutes // 60}H{minutes % 60}M{seconds}{part}S"

@@ -132,11 +132,11 @@ def test_churn_by_silence_against_counting_by_hand(seed):
         for days in (1, 14, 180):
             found = ly.churn_rate(tx, inactive_after=dt.timedelta(days=days), confidence=0.99)
             limit = case.last - dt.timedelta(days=days)
-            old = [mine for customer, mine in case.bought.items() if case.debut[customer] <= limit]
-            gone = sum(mine[-1][0] <= limit for mine in old)
-            assert (found.numerator, found.denominator, found.excluded) == (gone, len(old), len(case.bought) - len(old))
+            old = [customer for customer, first in case.debut.items() if first <= limit]
+            gone = sum(case.latest[customer] <= limit for customer in old)
+            assert (found.numerator, found.denominator, found.excluded) == (gone, len(old), len(case.debut) - len(old))
             assert logs.close(logs.limits(found), logs.wilson(gone, len(old), 0.99))
-            assert bool(found.note) == (len(old) < len(case.bought))
+            assert bool(found.note) == (len(old) < len(case.debut))
 
 
 def test_churn_by_silence_by_hand():
@@ -150,10 +150,15 @@ def test_churn_by_silence_by_hand():
 
 
 def test_customers_acquired_before_the_window_can_be_lost():
-    rows = [(1, "2023-06-01", 5.0), (1, "2024-01-02", 5.0), (2, "2024-01-31", 5.0)]
+    rows = [(1, "2023-06-01", 5.0), (1, "2024-01-02", 5.0), (2, "2024-01-31", 5.0), (3, "2023-06-01", 5.0),
+            (3, "2023-12-31", 5.0)]  # fmt: skip
     with logs.opened(rows, observed_from="2024-01-01") as tx:
         found = ly.churn_rate(tx, inactive_after="20d")
-    assert (found.numerator, found.denominator) == (1, 1)
+        longer = ly.churn_rate(tx, inactive_after="31d")  # a silence from before the window on
+        longest = ly.churn_rate(tx, inactive_after="32d")
+    assert (found.numerator, found.denominator) == (2, 2)  # 3 was lost to the window before it began
+    assert (longer.numerator, longer.denominator) == (1, 2)
+    assert (longest.numerator, longest.denominator) == (0, 2)
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,7 @@ def test_orders_of_one_day_are_zero_days_apart():
     assert found.average_order_value.value == 27 / 5
     assert found.mean_time_between_purchases.value == 4 / 3
     assert found.median_time_between_purchases.value == 0.0
-    assert list(zip(bars["from_days"], bars["count"], strict=True)) == [(0, 2), (4, 1)]
+    assert list(zip(bars["from_days"], bars["count"], strict=True)) == [(0, 2), (1, 0), (2, 0), (3, 0), (4, 1)]
     with logs.opened(rows, "order", order="order") as tx:
         assert ly.spending(tx).purchases.value == 3
 

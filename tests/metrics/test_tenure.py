@@ -1,4 +1,5 @@
 import datetime as dt
+import itertools
 import math
 import warnings
 
@@ -39,17 +40,26 @@ def test_by_hand():
     assert median.low == 0
     assert median.high == math.inf
     assert median.note == (
-        "customers left out (first seen less than 10 days before the end): 1; "
+        "customers left out (first seen in the window less than 10 days before the end): 1; "
         "its upper limit lies beyond the observed window"
     )
 
 
-def test_first_purchases_before_the_window_count_from_then():
-    rows = [(1, "2023-01-01", 5.0), (1, "2024-01-01", 5.0), (2, "2024-01-09", 5.0)]
+def test_customers_acquired_before_the_window_are_at_risk_from_its_beginning_on():
+    rows = [(1, "2023-12-22", 5.0), (1, "2024-01-01", 5.0),  # 10 days old when the window begins, gone on that day
+            (2, "2023-12-27", 5.0), (2, "2024-01-11", 5.0),  # 5 days old, gone after 15
+            (3, "2024-01-01", 5.0), (4, "2024-01-01", 5.0), (4, "2024-01-13", 5.0),  # new, gone after 0 and 12
+            (5, "2023-12-01", 5.0), (5, "2024-02-09", 5.0),  # 31 days old, and still there at 60
+            (6, "2023-12-01", 5.0)]  # fmt: skip
     with logs.opened(rows, observed_from="2024-01-01") as tx:
-        found = ly.tenure(tx, inactive_after="1d")
-    assert found.mean.value == 365 / 2
-    assert found.survival["day"] == [365]
+        found = ly.tenure(tx, inactive_after="10d")
+    curve = found.survival
+    assert curve["day"] == [0, 10, 12, 15, 60]
+    assert curve["at_risk"] == [2, 3, 2, 1, 1]
+    assert curve["survival"] == pytest.approx([1 / 2, 1 / 3, 1 / 6, 0, 0])
+    assert found.mean.value == (10 + 15 + 0 + 12 + 70) / 5
+    for estimate in (found.mean, found.median):
+        assert "acquired before the window: 3; those who left before it are not among the customers" in estimate.note
 
 
 @logs.every
@@ -68,28 +78,34 @@ def test_against_scipy(seed):
 
 def same_survival(case, found, days):
     cutoff = case.last - dt.timedelta(days=days)
-    ended, going = [], []
+    lives = []  # (age when the window began, age when last seen, whether that was the end)
     for customer, mine in case.bought.items():
-        if case.debut[customer] <= cutoff:
-            last = mine[-1][0]
-            into = ended if last <= cutoff else going
-            into.append((min(last, cutoff) - case.debut[customer]).days)
-    assert found.survival_median.excluded == len(case.bought) - len(ended) - len(going)
-    assert found.survival_median.n == len(ended) + len(going)
-    if not ended + going:
+        first, last = case.debut[customer], mine[-1][0]
+        entry, age = max((case.first - first).days, 0), (min(last, cutoff) - first).days
+        if age >= entry:
+            lives.append((entry, age, last <= cutoff))
+    assert found.survival_median.excluded == len(case.bought) - len(lives)
+    assert found.survival_median.n == len(lives)
+    if not lives:
         assert len(found.survival) == 0
         assert "no customer was first seen" in found.survival.note
         assert "undefined: nobody was observed long enough" in found.survival_median.note
         return
-    curve = stats.ecdf(stats.CensoredData(uncensored=ended, right=going)).sf
-    assert found.survival["day"] == list(curve.quantiles)
-    assert logs.close(found.survival["survival"], tuple(curve.probabilities))
-    assert found.survival["ended"] == [ended.count(day) for day in curve.quantiles]
-    assert found.survival["at_risk"] == [sum(time >= day for time in ended + going) for day in curve.quantiles]
-    same_band(found.survival, curve)
-    below = [day for day, share in zip(curve.quantiles, curve.probabilities, strict=True) if share <= 0.5 + 1e-12]
+    ages = sorted({age for _, age, _ in lives})
+    assert found.survival["day"] == ages
+    assert found.survival["ended"] == [sum(at == age and ended for _, at, ended in lives) for age in ages]
+    assert found.survival["at_risk"] == [sum(entry <= age <= at for entry, at, _ in lives) for age in ages]
+    steps = zip(found.survival["ended"], found.survival["at_risk"], strict=True)
+    shares = list(itertools.accumulate((1 - ended / at_risk for ended, at_risk in steps), lambda one, two: one * two))
+    assert logs.close(found.survival["survival"], tuple(shares))
+    below = [age for age, share in zip(ages, shares, strict=True) if share <= 0.5 + 1e-12]
     assert found.survival_median.value == (below[0] if below else pytest.approx(math.nan, nan_ok=True))
     assert math.isnan(found.survival_median.value) == ("undefined" in found.survival_median.note)
+    if not any(entry for entry, _, _ in lives):  # SciPy knows no late entries
+        ends = {flag: [age for _, age, ended in lives if ended == flag] for flag in (True, False)}
+        curve = stats.ecdf(stats.CensoredData(uncensored=ends[True], right=ends[False])).sf
+        assert logs.close(found.survival["survival"], tuple(curve.probabilities))
+        same_band(found.survival, curve)
 
 
 def same_band(table, curve):
@@ -171,7 +187,7 @@ def test_nobody_followed_long_enough():
         found = ly.tenure(tx)
     assert math.isnan(found.survival_median.value)
     assert found.survival_median.note == (
-        "customers left out (first seen less than 180 days before the end): 2; "
+        "customers left out (first seen in the window less than 180 days before the end): 2; "
         "undefined: nobody was observed long enough"
     )
     assert len(found.survival) == 0

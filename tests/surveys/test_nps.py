@@ -94,9 +94,7 @@ def test_everybody_alike(answer, value, n):
 
 
 def test_confidence_widens():
-    widths = [
-        nps(ORACLE, confidence=level).high - nps(ORACLE, confidence=level).low for level in (0.5, 0.9, 0.99)
-    ]
+    widths = [nps(ORACLE, confidence=level).high - nps(ORACLE, confidence=level).low for level in (0.5, 0.9, 0.99)]
     assert widths == sorted(widths)
     assert nps(ORACLE, confidence=0.9).confidence == 0.9
 
@@ -128,9 +126,7 @@ def test_the_interval_holds_the_estimate_and_stays_on_the_scale(counts, confiden
     result = nps(np.repeat([10, 8, 2], counts), confidence=confidence, method=method)
     assert -100 <= result.low <= result.value <= result.high <= 100
     mirrored = nps(np.repeat([2, 8, 10], counts), confidence=confidence, method=method)
-    assert (mirrored.value, mirrored.low, mirrored.high) == pytest.approx(
-        (-result.value, -result.high, -result.low)
-    )
+    assert (mirrored.value, mirrored.low, mirrored.high) == pytest.approx((-result.value, -result.high, -result.low))
 
 
 @given(st.lists(st.one_of(st.integers(0, 10), st.none()), max_size=40), st.randoms(use_true_random=False))
@@ -201,7 +197,7 @@ def test_bootstrap_of_one_respondent():
     assert math.isnan(result.low)
     assert "two respondents" in result.note
     assert str(result).startswith(
-        "Net promoter score: 100.0 points (1 promoters, 0 passives, 0 detractors of 1"
+        "Net promoter score: 100.0 points (1 promoter, 0 passives, 0 detractors of 1 respondent"
     )
 
 
@@ -237,9 +233,7 @@ def test_the_scale_of_weights_does_not_matter(rows, scale):
     result, scaled = nps(scores, weights=weights), nps(scores, weights=[weight * scale for weight in weights])
     assert result.value == pytest.approx(naive(scores, weights), abs=1e-9)
     # Equal up to rounding of products, some 1e-16 of 100 points.
-    assert (scaled.value, scaled.low, scaled.high) == pytest.approx(
-        (result.value, result.low, result.high), abs=1e-9
-    )
+    assert (scaled.value, scaled.low, scaled.high) == pytest.approx((result.value, result.low, result.high), abs=1e-9)
     assert scaled.effective_n == pytest.approx(result.effective_n)
     assert 1 - 1e-9 <= result.effective_n <= len(rows) + 1e-9
     assert -100 <= result.low <= result.value <= result.high <= 100
@@ -545,9 +539,7 @@ def test_tables_agree(tmp_path):
 
 
 def test_empty_tables():
-    arrow = pa.table(
-        {"s": pa.array([], pa.int8()), "g": pa.array([], pa.string()), "w": pa.array([], pa.float64())}
-    )
+    arrow = pa.table({"s": pa.array([], pa.int8()), "g": pa.array([], pa.string()), "w": pa.array([], pa.float64())})
     con = duckdb.connect()
     bare = pl.DataFrame({"s": [], "g": [], "w": []})
     for table in (arrow, arrow.to_pandas(), bare, bare.lazy(), con.from_arrow(arrow)):
@@ -561,10 +553,7 @@ def test_arrays_beside_a_table(tmp_path):
     for kind, table in tables(tmp_path):
         if kind in {"pandas", "polars", "pyarrow", "narwhals"}:
             assert nps(table, "how likely?", weights=WEIGHTS, by=np.array(SHOPS)).keys() == {"n", "s", None}
-            assert (
-                nps(table, "how likely?", weights=WEIGHTS).denominator
-                == nps(SCORES, weights=WEIGHTS).denominator
-            )
+            assert nps(table, "how likely?", weights=WEIGHTS).denominator == nps(SCORES, weights=WEIGHTS).denominator
             with pytest.raises(InvalidArgument, match="1 values for 12 scores"):
                 nps(table, "how likely?", weights=[1.0])
         elif kind != "pandas float":
@@ -802,9 +791,7 @@ def test_plot_hands_itself_over(monkeypatch):
     from loyalty import plots
 
     seen = []
-    monkeypatch.setattr(
-        plots, "nps", lambda result, ax=None: seen.append((result, ax)) or "axes", raising=False
-    )
+    monkeypatch.setattr(plots, "nps", lambda result, ax=None: seen.append((result, ax)) or "axes", raising=False)
     result = nps(ORACLE)
     assert result.plot(ax="mine") == "axes"
     assert seen == [(result, "mine")]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from loyalty.engines.base import RowSpec
 
-__all__ = ["as_dtype", "cast_ids", "family", "named_back", "named_columns", "readable", "select", "tidy", "with_dates"]
+__all__ = ["as_dtype", "cast_ids", "family", "named_columns", "readable", "select", "tidy", "with_dates"]
 
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
              "UHUGEINT"}  # fmt: skip
@@ -91,6 +91,8 @@ def _value(name: str, kind: str, label: Any) -> str:
         raise ColumnError(f"by={label!r} holds nested values ({kind}): give a column of plain values.")
     if kind in _FLOATS:
         return f"CASE WHEN NOT isnan({name}) THEN {name} END"
+    if kind == "TIMESTAMP_NS":  # Python's datetimes end at microseconds
+        return f"{name}::TIMESTAMP"
     return f"{name}::VARCHAR" if kind == "INTERVAL" else name
 
 
@@ -145,6 +147,8 @@ def _text_day(name: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
         time = f"try_cast({value} AS TIMESTAMP)"
         return f"CASE WHEN {plain} THEN try_cast({value} AS DATE) WHEN {iso} THEN {time}::DATE END", time
     if _any(relation, f"{plain} OR {iso}"):
+        if _any(relation, zoned):
+            raise InvalidArgument(f"column {label!r} mixes times with a zone and times without: give all of them one.")
         raise InvalidArgument(_no_zone(spec.timezone, label))
     seconds = f"regexp_replace({value}, '^(.{{16}})([-+Z])', '\\1:00\\2')"  # DuckDB 1 wants them
     local = f"timezone({_zone(spec.timezone, label)}, try_cast({seconds} AS TIMESTAMPTZ))"
@@ -196,18 +200,6 @@ def family(kind: str) -> str:
     if kind in _ZONED:
         return "zoned time"
     return "time" if kind in _TIMES | {"DATE"} else "text" if kind.startswith(("VARCHAR", "ENUM")) else kind
-
-
-def named_back(columns: Sequence[str], customer: str, days: Sequence[str]) -> str:
-    """Return the SELECT list that gives dates and the caller's customer label back."""
-    label = '"' + customer.replace('"', '""') + '"'
-    parts = []
-    for name in columns:
-        if name in days:
-            parts.append(f'({_EPOCH} + "{name}"::INTEGER) AS "{name}"')
-        else:
-            parts.append(f'"{name}"' + (f" AS {label}" if name == "customer" else ""))
-    return ", ".join(parts)
 
 
 def named_columns(arrays: Sequence[Any]) -> pa.Table:

@@ -58,8 +58,9 @@ class Embedded:
         self._ids: Ids | None = None
         self._local = threading.local()
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # held for moments only: cursors, ids, closing
         self._kept: set[str] = set()
+        self._building: dict[str, threading.RLock] = {}
 
     @property
     def kind(self) -> str:
@@ -119,6 +120,8 @@ class Embedded:
         self._cursor()  # a closed engine says so before anything is built
         if name not in self._kept:
             with self._lock:
+                building = self._building.setdefault(name, threading.RLock())
+            with building:
                 if name not in self._kept:
                     with self._running(name):
                         self._collectable(build()).create(name)
@@ -152,12 +155,12 @@ class Embedded:
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame in the source's own kind; see `Engine.hand_back`."""
-        relation = self._collectable(frame)
-        taken = [name for name in relation.columns if name != "customer"]
-        label = customer if customer not in taken else "customer_id"
-        if self._source.rows_as == "duckdb":
-            return relation.project(canonical.named_back(relation.columns, str(label) or "customer_id", days))
         table = canonical.with_dates(self.collect(frame), days)
+        taken = [name for name in table.column_names if name != "customer"]
+        label = customer if customer not in taken else "customer_id"
+        if self._source.rows_as == "duckdb":  # on a connection of its own: any thread may read it, also after `close`
+            named = [(str(label) or "customer_id") if name == "customer" else name for name in table.column_names]
+            return duckdb.connect(":memory:").from_arrow(table.rename_columns(named))
         if self._source.rows_as == "pandas":
             return self._to_pandas(table, customer, label)
         return self._to_arrow_kind(table, customer, str(label))

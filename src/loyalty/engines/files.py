@@ -109,8 +109,10 @@ def _top_names(fields: Sequence[tuple[str, int | None]]) -> list[str]:
     """Return the names of the columns in a Parquet schema, which lists the fields inside of columns too."""
     names, depth = [], [fields[0][1] or 0]
     for name, children in fields[1:]:
-        while depth[-1] == 0:
+        while depth and depth[-1] == 0:
             depth.pop()
+        if not depth:  # what follows is the schema of a further file
+            break
         if len(depth) == 1:
             names.append(name)
         depth[-1] -= 1

@@ -57,8 +57,8 @@ class Ids:
             if isinstance(series.dtype, pd.CategoricalDtype):
                 if self._uniques is None:
                     self._dtype, self._uniques = series.dtype, series.cat.categories
-                # Equal dtypes may list their categories in another order, so these are compared one by one.
-                if self._dtype is not None and list(series.cat.categories) == list(self._dtype.categories):
+                # Equal dtypes may list their categories in another order.
+                if self._dtype is not None and series.cat.categories.equals(self._dtype.categories):
                     return _coded(series.cat.codes.to_numpy("int64"), self._dtype.categories)
             try:
                 places, fresh = pd.factorize(series.astype(object).to_numpy(), use_na_sentinel=True)
@@ -102,8 +102,11 @@ def _coded(places: Any, ids: pd.Index[Any], codes: Any = None) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 
-    blank = np.array([isinstance(one, str) and not one.strip() for one in ids], dtype=bool)
     if not len(ids):
         return pa.nulls(len(places), pa.int64())
     found = places if codes is None else codes[places]
-    return pa.array(found, mask=(places < 0) | blank[places])
+    none = places < 0
+    blank = [isinstance(one, str) and not one.strip() for one in ids.to_numpy(dtype=object)]
+    if any(blank):
+        none |= np.array(blank)[places]
+    return pa.array(found, mask=none)

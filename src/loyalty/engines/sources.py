@@ -105,6 +105,8 @@ class PolarsFrame:
     def __post_init__(self) -> None:
         if nw.dependencies.is_polars_lazyframe(self.data):
             self.rows_as, self.snapshot = "polars-lazy", False
+        else:
+            self.data = self.data.clone()  # cheap; edits in place are not seen
 
     @property
     def labels(self) -> Sequence[Any]:

@@ -12,6 +12,7 @@ from loyalty import checks, estimates, periods, wording
 from loyalty.errors import InvalidArgument
 from loyalty.grouping import measure
 from loyalty.tables import Grouped, Table, native
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,6 +151,7 @@ class Cohorts:
                          "size": pa.array([sizes[name] for name in cells], pa.int64()), **wide})  # fmt: skip
 
 
+@takes_transactions
 def cohorts(
     tx: Transactions,
     period: PeriodName = "month",

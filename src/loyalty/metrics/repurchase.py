@@ -9,6 +9,7 @@ import narwhals.stable.v2 as nw
 
 from loyalty import checks, estimates, periods
 from loyalty.grouping import measure
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     from loyalty.estimates import Estimate
@@ -20,6 +21,7 @@ __all__ = ["repurchase_rate"]
 Row = dict[str, Any]
 
 
+@takes_transactions
 def repurchase_rate(
     tx: Transactions,
     within: str | dt.timedelta | None = None,
@@ -53,7 +55,7 @@ def repurchase_rate(
         >>> float(ly.repurchase_rate(ly.transactions(frame)))
         0.5
         >>> print(ly.repurchase_rate(ly.transactions(frame), within="30d"))
-        Repurchase rate within 30 days: 0.0 % (95 % interval 0.0 % to 79.3 %; 0 of 1 customers). Note:
+        Repurchase rate within 30 days: 0.0 % (95 % interval 0.0 % to 79.3 %; 0 of 1 customer). Note:
         customers left out (acquired before the window or observed for less than 30 days): 1.
     """
     checks.confidence_level(confidence)

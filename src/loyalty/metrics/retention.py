@@ -12,6 +12,7 @@ from loyalty.errors import InvalidArgument
 from loyalty.grouping import measure
 from loyalty.metrics.ratios import RatioSpec, ratio_of_sums
 from loyalty.tables import Table
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     from loyalty.estimates import Estimate
@@ -40,6 +41,7 @@ def too_short(tx: Transactions, period: str) -> str:
     )
 
 
+@takes_transactions
 def retention(
     tx: Transactions,
     period: PeriodName = "month",
@@ -155,6 +157,7 @@ def _rows_note(period: PeriodName, lines: list[Row]) -> str:
     return f"{period}s without a rate, since nobody bought in them: {empty:,}" if empty else ""
 
 
+@takes_transactions
 def retention_rate(
     tx: Transactions,
     period: PeriodName = "month",
@@ -215,6 +218,7 @@ def _why_empty(tx: Transactions, period: PeriodName) -> str:
     return "nobody bought in a complete period" if len(base_periods(tx, period)) else too_short(tx, period)
 
 
+@takes_transactions
 def churn_rate(
     tx: Transactions,
     period: PeriodName | None = None,
@@ -233,6 +237,7 @@ def churn_rate(
         period: Period churn, 1 − pooled retention; "month" if neither this nor `inactive_after` is given.
         inactive_after: Inactivity churn: customers whose last purchase lies at least this long before
             `observed_until`, among those first seen at least as long before it ("180d", "26w", a timedelta).
+            Customers of the history who did not come back in the window are among them.
         by: A column of the transactions, taken at the customer's first purchase; null is a group.
         cohort: Group by the period of the first purchase instead.
         confidence: Level of the interval.
@@ -272,6 +277,12 @@ def churn_rate(
     return ratio_of_sums(tx, _kept_per_customer(tx, period, 1 - _KEPT), spec, by=by, cohort=cohort)
 
 
+def _first_and_last_days(tx: Transactions) -> Any:
+    """Return every customer's first and last purchase day, those of the history included."""
+    ever = tx.engine.table("purchases").group_by("customer")
+    return ever.agg(first_day=nw.col("day").min(), last_day=nw.col("day").max())
+
+
 def _inactivity_churn(
     tx: Transactions, days: int, by: Any, cohort: str | None, confidence: float, method: str
 ) -> Estimate | Grouped[Estimate]:
@@ -280,7 +291,11 @@ def _inactivity_churn(
     checks.choice("method", method, estimates.PROPORTION_METHODS)
     limit = tx.window.last - days
     seen = nw.when(nw.col("first_day") <= limit).then(nw.lit(1)).otherwise(nw.lit(0))
-    silent = nw.when(nw.col("last_day") <= limit).then(nw.lit(1)).otherwise(nw.lit(0))
+    frame = tx.customers.select("customer", "first_day", "last_day")
+    if tx.rules.history:  # who last bought before the window is silent throughout it
+        frame = tx.kept("first_and_last_days", lambda: _first_and_last_days(tx))
+    silent = (nw.col("last_day") <= limit) & (nw.col("first_day") <= limit)
+    silent = nw.when(silent).then(nw.lit(1)).otherwise(nw.lit(0))
 
     def build(rows: list[Row]) -> Estimate:
         row = rows[0]
@@ -300,4 +315,4 @@ def _inactivity_churn(
         )
 
     aggregates = [nw.len().alias("everybody"), seen.sum().alias("n"), silent.sum().alias("silent")]
-    return measure(tx, tx.customers, aggregates, build, by=by, cohort=cohort, everybody=True)
+    return measure(tx, frame, aggregates, build, by=by, cohort=cohort, everybody=True, history=True)

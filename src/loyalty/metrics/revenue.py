@@ -13,13 +13,14 @@ from loyalty.grouping import measure
 from loyalty.metrics.ratios import RatioSpec, bootstrapped
 from loyalty.metrics.retention import base_periods, too_short
 from loyalty.tables import Grouped, Table
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     from loyalty.estimates import Estimate
     from loyalty.periods import PeriodName
     from loyalty.transactions import Transactions
 
-__all__ = ["RevenueRetention", "revenue_retention", "revenue_retention_rate"]
+__all__ = ["RevenueRetention", "revenue_retention"]
 
 Row = dict[str, Any]
 Frame = nw.LazyFrame[Any]
@@ -51,6 +52,7 @@ class RevenueRetention(Table):
         return {**Table.to_dict(self), "net": self.net.to_dict(), "gross": self.gross.to_dict()}
 
 
+@takes_transactions
 def revenue_retention(
     tx: Transactions,
     period: PeriodName = "month",
@@ -58,6 +60,8 @@ def revenue_retention(
     by: Any = None,
     cohort: str | None = None,
     confidence: float = 0.95,
+    method: str = "delta",
+    seed: int = 0,
 ) -> RevenueRetention | Grouped[RevenueRetention]:
     """Return net and gross revenue retention from period to period.
 
@@ -70,7 +74,9 @@ def revenue_retention(
         period: "day", "week", "month", "quarter" or "year".
         by: A column of the transactions, taken at the customer's first purchase; null is a group.
         cohort: Group by the period of the first purchase instead.
-        confidence: Level of the delta-method intervals.
+        confidence: Level of the intervals.
+        method: Intervals of the pooled rates: "delta" or "bootstrap" (customers resampled); each period's are delta.
+        seed: Seed of the bootstrap.
 
     Returns:
         A row per period that lies, with the next, wholly inside the observed window: `period`, `start`, `customers`,
@@ -92,7 +98,7 @@ def revenue_retention(
     tables = measure(
         tx, frame, _sums(), lambda rows: {row["period"]: row for row in rows}, keys=["period"], by=by, cohort=cohort
     )
-    pooled = revenue_retention_rate(tx, period, by=by, cohort=cohort, confidence=confidence)
+    pooled = _pooled(tx, frame, period, by, cohort, confidence, method, seed)
     if isinstance(tables, Grouped) and isinstance(pooled, Grouped):
         results = {
             group: _table(tx, period, found, pooled[group], confidence) for group, found in tables.results.items()
@@ -101,32 +107,29 @@ def revenue_retention(
     return _table(tx, period, tables, pooled, confidence)  # type: ignore[arg-type]
 
 
-def revenue_retention_rate(
+def _pooled(
     tx: Transactions,
-    period: PeriodName = "month",
-    *,
-    by: Any = None,
-    cohort: str | None = None,
-    confidence: float = 0.95,
-    method: str = "delta",
-    seed: int = 0,
+    rows: Frame,
+    period: PeriodName,
+    by: Any,
+    cohort: str | None,
+    confidence: float,
+    method: str,
+    seed: int,
 ) -> dict[str, Estimate] | Grouped[dict[str, Estimate]]:
-    """Return net and gross revenue retention pooled over all complete periods, as `{"net": …, "gross": …}`.
-
-    Arguments as in `revenue_retention`; `method` is "delta" or "bootstrap" (customers resampled with `seed`).
-    """
+    """Return net and gross revenue retention pooled over all complete periods, as `{"net": …, "gross": …}`."""
     checks.choice("method", method, estimates.RATIO_METHODS)
     sums = (nw.col(name).sum() for name in ("net", "gross", "base", "excluded"))
-    frame = _base_and_next(tx, period).group_by("customer").agg(*sums)
+    frame = rows.group_by("customer").agg(*sums)
     specs = {kind: _spec(tx, period, kind, confidence, method, seed) for kind in _DEFINITIONS}
     if method == "delta":
-        return measure(tx, frame, _sums(), lambda rows: _pooled(rows[0], specs, period), by=by, cohort=cohort)
+        return measure(tx, frame, _sums(), lambda rows: _summed(rows[0], specs, period), by=by, cohort=cohort)
     counts = [nw.len().alias("n"), nw.col("excluded").sum()]
     return measure(tx, frame, counts, lambda rows: _resampled(rows, specs, period), keys=["net", "gross", "base"],
                    by=by, cohort=cohort)  # fmt: skip
 
 
-def _pooled(row: Row, specs: dict[str, RatioSpec], period: str) -> dict[str, Estimate]:
+def _summed(row: Row, specs: dict[str, RatioSpec], period: str) -> dict[str, Estimate]:
     """Return the pooled rates of summed-up customers."""
     left_out = _left_out(int(row["everybody"]) - int(row["n"] or 0), int(row["excluded"] or 0), period)
     return {kind: replace(spec, **left_out).estimate(_moments(row, kind)) for kind, spec in specs.items()}

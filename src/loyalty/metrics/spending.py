@@ -14,6 +14,7 @@ from loyalty.estimates import Estimate, RatioMoments
 from loyalty.grouping import grouping, measure
 from loyalty.metrics.ratios import moment_sums, moments_of
 from loyalty.tables import EstimateSet, Grouped, Table
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     from loyalty.transactions import Transactions
@@ -63,6 +64,7 @@ class Spending(EstimateSet):
     discount_rate: Estimate | None = None
 
 
+@takes_transactions
 def spending(
     tx: Transactions, *, by: Any = None, cohort: str | None = None, confidence: float = 0.95
 ) -> Spending | Grouped[Spending]:
@@ -118,7 +120,10 @@ def _spending(tx: Transactions, row: Row, median: Estimate, confidence: float) -
         )
 
     waits = replace(moments_of(row, "gap_"), n=int(row["repeaters"] or 0))
-    discount = of("discount_rate", "discount_", "share") if "discount" in tx.roles else None
+    discount = None
+    if "discount" in tx.roles:
+        backwards = "discounts are negative in total: give them as positive sums" if row["discount_y"] < 0 else ""
+        discount = of("discount_rate", "discount_", "share", note=backwards)
     key = "mean_time_between_purchases"
     return Spending(
         kind=tx.engine.kind,
@@ -222,15 +227,18 @@ def _median_estimate(counts: Distribution, below: RatioMoments, confidence: floa
     )
 
 
-def purchase_gaps(tx: Transactions) -> Table:
+@takes_transactions
+def purchase_gaps(tx: Transactions, *, by: Any = None, cohort: str | None = None) -> Table | Grouped[Table]:
     """Return the distribution of days from a purchase to the customer's next, in at most 60 bars of equal width.
 
     Args:
         tx: The transactions.
+        by: A column of the transactions, taken at the customer's first purchase; null is a group.
+        cohort: Group by the period of the first purchase instead.
 
     Returns:
-        A row per bar: `from_days`, `to_days` (both inside), `count`. Waits still going on at the end of the window are
-        not among them. `.plot()` draws the histogram.
+        A row per bar: `from_days`, `to_days` (both inside), `count` (0 where no wait is that long). Waits still going
+        on at the end of the window are not among them. `.plot()` draws the histogram.
 
     Examples:
         >>> import pandas as pd, loyalty as ly
@@ -239,17 +247,25 @@ def purchase_gaps(tx: Transactions) -> Table:
         >>> ly.purchase_gaps(ly.transactions(frame)).data.to_pylist()
         [{'from_days': 2, 'to_days': 2, 'count': 2}]
     """
+
+    def build(rows: list[Row]) -> Table:
+        return _bars(tx, *_distribution(rows))
+
+    return measure(tx, _gaps(tx), [nw.len().alias("n")], build, keys=["gap"], by=by, cohort=cohort)
+
+
+def _bars(tx: Transactions, gaps: Any, n: Any) -> Table:
+    """Return counted gaps as bars of equal width, from the shortest gap on."""
     import pyarrow as pa
 
-    values, n = measure(tx, _gaps(tx), [nw.len().alias("n")], _distribution, keys=["gap"])
-    width = 1 if not len(values) else int((values[-1] - values[0]) // _MOST_BARS + 1)
-    bars = values // width
-    starts, place = np.unique(bars, return_inverse=True)
-    counts = np.bincount(place, weights=n, minlength=len(starts)).astype(np.int64)
+    least, most = (int(gaps[0]), int(gaps[-1])) if len(gaps) else (0, -1)
+    width = max(most - least, 0) // _MOST_BARS + 1
+    starts = np.arange(least, most + 1, width, dtype=np.int64)
+    counts = np.bincount((gaps - least) // width, weights=n, minlength=len(starts)).astype(np.int64)
     total = int(counts.sum())
     return Table(
         name="time between purchases",
-        data=pa.table({"from_days": starts * width, "to_days": starts * width + width - 1, "count": counts}),
+        data=pa.table({"from_days": starts, "to_days": starts + (width - 1), "count": counts}),
         kind=tx.engine.kind,
         sentence=f"Time between purchases: {total:,} waits from a purchase to the customer's next.",
         definition="Days from a purchase to the customer's next purchase in the observed window.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
@@ -14,6 +14,7 @@ from loyalty import checks, estimates, periods
 from loyalty.estimates import Estimate, RatioMoments
 from loyalty.grouping import measure
 from loyalty.tables import EstimateSet, Grouped, Table
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class Tenure(EstimateSet):
         return self.survival.plot(ax=ax)
 
 
+@takes_transactions
 def tenure(
     tx: Transactions,
     *,
@@ -66,7 +68,9 @@ def tenure(
     The plain figures run from the first purchase (history included) to the last. For Kaplan-Meier a customer is
     gone when `inactive_after` passes without a purchase: the relationship then ended with the last purchase. It is
     judged on the last day on which that can be known, `observed_until` − `inactive_after`: customers who bought
-    after it are still active and are censored on it, customers first seen after it are left out.
+    after it are still active and are censored on it, customers first seen after it are left out. Customers acquired
+    before the window are in the log only because they lasted into it: they are at risk from the age they had when it
+    began (left truncation, Tsai, Jewell & Wang 1987). The plain figures have no such remedy, and say so.
 
     Args:
         tx: The transactions.
@@ -88,10 +92,13 @@ def tenure(
     """
     checks.confidence_level(confidence)
     days = periods.duration_days(inactive_after, "inactive_after")
-    frame, count = _durations(tx, tx.window.last - days), [nw.len().alias("n")]
-    lengths = measure(tx, frame, count, _columns("length"), keys=["length"], by=by, cohort=cohort, everybody=True)
-    times = measure(tx, frame, count, _columns("followed", "ended"), keys=["followed", "ended"], by=by, cohort=cohort,
-                    everybody=True)  # fmt: skip
+    frame = _durations(tx, tx.window.last - days)
+    count, before = nw.len().alias("n"), nw.col("acquired_before").sum().alias("before")
+    lengths = measure(
+        tx, frame, [before, count], _columns("length", "before"), keys=["length"], by=by, cohort=cohort, everybody=True
+    )
+    keys = ["entry", "followed", "ended"]
+    times = measure(tx, frame, [count], _columns(*keys), keys=keys, by=by, cohort=cohort, everybody=True)
     if isinstance(lengths, Grouped) and isinstance(times, Grouped):
         results = {group: _tenure(tx, lengths[group], times[group], days, confidence) for group in lengths}
         return Grouped(by=lengths.by, results=results, kind=lengths.kind)
@@ -101,7 +108,8 @@ def tenure(
 def _durations(tx: Transactions, cutoff: int) -> nw.LazyFrame[Any]:
     """Return days from first to last purchase, and follow-up as known on a day.
 
-    Columns: `customer`, `length`, `followed` (-1: first seen after that day), `ended` (1: silent since).
+    Columns: `customer`, `length`, `followed` (-1: first seen after that day), `ended` (1: silent since), `entry` (days
+    after the first purchase at which the window begins, at least 0), `acquired_before`.
     """
     gone, known = nw.col("last_day") <= cutoff, nw.col("first_day") <= cutoff
     length = nw.col("last_day") - nw.col("first_day")
@@ -111,6 +119,8 @@ def _durations(tx: Transactions, cutoff: int) -> nw.LazyFrame[Any]:
         length=length,
         followed=nw.when(gone).then(length).otherwise(still),
         ended=nw.when(gone).then(nw.lit(1)).otherwise(nw.lit(0)),
+        entry=nw.max_horizontal(tx.window.first - nw.col("first_day"), nw.lit(0)),
+        acquired_before=nw.col("acquired_before"),
     )
 
 
@@ -121,17 +131,23 @@ def _columns(*names: str) -> Any:
 
 def _tenure(tx: Transactions, lengths: Any, times: Any, days: int, confidence: float) -> Tenure:
     """Return the result from counts by length and by follow-up."""
-    length, n = lengths
-    followed, ended, count = times
-    seen = followed >= 0
-    curve = kaplan_meier(followed[seen], ended[seen], count[seen], confidence)
+    length, before, n = lengths
+    entry, followed, ended, count = times
+    seen = followed >= entry
+    curve = kaplan_meier(followed[seen], ended[seen], count[seen], confidence, entry=entry[seen])
+    old = int(before.sum())
+    note = f"acquired before the window: {old:,}; those who left before it are not among the customers" if old else ""
     return Tenure(
         kind=tx.engine.kind,
-        mean=_mean(length, n, confidence),
-        median=_median(length, n, confidence),
+        mean=_noted(_mean(length, n, confidence), note),
+        median=_noted(_median(length, n, confidence), note),
         survival_median=_survival_median(curve, int(count[seen].sum()), int(count[~seen].sum()), days, confidence),
         survival=_survival_table(tx, curve, days),
     )
+
+
+def _noted(estimate: Estimate, note: str) -> Estimate:
+    return replace(estimate, note="; ".join(filter(None, (estimate.note, note))))
 
 
 def _mean(length: NDArray[np.int64], n: NDArray[np.int64], confidence: float) -> Estimate:
@@ -175,7 +191,11 @@ def _median(length: NDArray[np.int64], n: NDArray[np.int64], confidence: float) 
 
 
 def kaplan_meier(
-    time: NDArray[np.int64], ended: NDArray[np.int64], count: NDArray[np.int64], confidence: float = 0.95
+    time: NDArray[np.int64],
+    ended: NDArray[np.int64],
+    count: NDArray[np.int64],
+    confidence: float = 0.95,
+    entry: NDArray[np.int64] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Return the Kaplan-Meier curve of counted durations.
 
@@ -187,6 +207,7 @@ def kaplan_meier(
         ended: 1 where the relationship ended, 0 where it was still going on, shape (m,).
         count: Customers of each entry, shape (m,).
         confidence: Level of the pointwise log-log band (Kalbfleisch & Prentice 2002, sec. 1.4).
+        entry: Age from which each entry was watched, at most `time`, shape (m,); None means from 0 on.
 
     Returns:
         Arrays over the distinct durations: `day`, `survival` (just after the day), `low`, `high`, `at_risk`, `ended`.
@@ -195,6 +216,9 @@ def kaplan_meier(
     deaths = np.bincount(place, weights=ended * count, minlength=len(day))
     leaving = np.bincount(place, weights=count, minlength=len(day))
     at_risk = np.cumsum(leaving[::-1])[::-1]
+    if entry is not None:  # those who come under observation only later are not yet at risk
+        later = np.bincount(np.searchsorted(day, entry), weights=count, minlength=len(day))
+        at_risk = at_risk - (later.sum() - np.cumsum(later))
     survival = np.cumprod(1.0 - deaths / at_risk)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.cumsum(deaths / (at_risk * (at_risk - deaths)))
@@ -213,7 +237,9 @@ def _survival_median(curve: dict[str, NDArray[Any]], n: int, excluded: int, days
 
     value = crossing(curve["survival"])
     low, high = (math.nan, math.nan) if math.isnan(value) else (crossing(curve["low"]), crossing(curve["high"]))
-    left_out = f"customers left out (first seen less than {days} days before the end): {excluded:,}" if excluded else ""
+    left_out = ""
+    if excluded:
+        left_out = f"customers left out (first seen in the window less than {days} days before the end): {excluded:,}"
     why = "nobody was observed long enough" if not n else "more than half of the customers outlast the observed window"
     open_end = "its upper limit lies beyond the observed window" if math.isnan(high) and not math.isnan(value) else ""
     notes = [left_out, f"undefined: {why}" if math.isnan(value) else "", open_end]

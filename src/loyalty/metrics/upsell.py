@@ -9,6 +9,7 @@ import narwhals.stable.v2 as nw
 from loyalty import checks, estimates
 from loyalty.errors import MissingData
 from loyalty.grouping import measure
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     from loyalty.estimates import Estimate
@@ -20,6 +21,7 @@ __all__ = ["upsell_ratio"]
 _DEFINITION = "Customers who bought more than one product type ÷ customers who bought exactly one."
 
 
+@takes_transactions
 def upsell_ratio(
     tx: Transactions,
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from loyalty.errors import ColumnError, InvalidRows, UnsupportedSource
 from loyalty.grouping import measure
 from loyalty.metrics.ratios import moment_sums, moments_of
 from loyalty.tables import EstimateSet, Grouped
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     from loyalty.estimates import Estimate
@@ -39,8 +41,7 @@ class HistoricalValue(EstimateSet):
     mean: Estimate
     total: Estimate
     contribution: Estimate
-    _tx: Transactions = field(repr=False, compare=False)
-    _frame_name: str = field(repr=False, compare=False)
+    _people: Callable[[], Any] = field(repr=False, compare=False)
 
     @property
     def customers(self) -> Any:
@@ -48,10 +49,10 @@ class HistoricalValue(EstimateSet):
 
         Columns: the customer column, `purchases`, `spend`, `contribution`, `service_cost`, `acquisition_cost`, `value`.
         """
-        frame = self._tx.engine.table(self._frame_name).sort("value", "customer", descending=[True, False])
-        return self._tx.hand_back(frame)
+        return self._people()
 
 
+@takes_transactions
 def historical_value(
     tx: Transactions,
     margin: float | str | None = None,
@@ -96,24 +97,37 @@ def historical_value(
     """
     checks.confidence_level(confidence)
     given = {"margin": margin, "service_cost": service_cost, "acquisition_cost": acquisition_cost}
-    name = "value_" + "_".join(_token(tx, role, item) for role, item in given.items())
-    frame = tx.kept(name, lambda: _per_customer(tx, margin, service_cost, acquisition_cost))
+    for role, item in given.items():
+        _check(tx, role, item)
+    frame = _per_customer(tx, margin, service_cost, acquisition_cost)
+
+    def people() -> Any:  # built anew, so that any thread may ask
+        each = _per_customer(tx, margin, service_cost, acquisition_cost)
+        return tx.hand_back(each.sort("value", "customer", descending=[True, False]))
+
     sums = [*moment_sums("value", "one", "v_"), *moment_sums("contribution", "one", "c_")]
 
     def build(rows: list[Row]) -> HistoricalValue:
-        return _result(tx, rows[0], name, confidence)
+        return _result(tx, rows[0], people, confidence)
 
     return measure(tx, frame.with_columns(one=nw.lit(1)), sums, build, by=by, cohort=cohort, everybody=True)
 
 
-def _token(tx: Transactions, role: str, item: Any) -> str:
-    """Return a piece of a table's name that stands for an argument, once it is known to be allowed."""
-    if item is None:
-        return "none"
-    if not isinstance(item, Real) or isinstance(item, bool):
-        return f"c{list(tx.engine.labels).index(checks.column(role, item, tx.engine.labels))}"
-    value = checks.number(role, float(item), low=-math.inf if role == "margin" else 0.0)
-    return "n" + value.hex().translate({ord("."): "p", ord("-"): "m", ord("+"): None})
+def _is_column(item: Any) -> bool:
+    return item is not None and (not isinstance(item, Real) or isinstance(item, bool))
+
+
+def _check(tx: Transactions, role: str, item: Any) -> None:
+    """Refuse a column that is not there and a number that makes no sense."""
+    if _is_column(item):
+        checks.column(role, item, tx.engine.labels)
+    elif item is not None:
+        checks.number(role, float(item), low=-math.inf if role == "margin" else 0.0)
+
+
+def _kept(tx: Transactions, role: str, label: Any, build: Callable[[], Frame]) -> Frame:
+    """Return what a column gives per customer, kept; numbers cost next to nothing to apply, and a caller tries many."""
+    return tx.kept(f"{role}_{list(tx.engine.labels).index(label)}", build)
 
 
 def _per_customer(tx: Transactions, margin: Any, service_cost: Any, acquisition_cost: Any) -> Frame:
@@ -130,11 +144,13 @@ def _per_customer(tx: Transactions, margin: Any, service_cost: Any, acquisition_
 def _with_contribution(tx: Transactions, frame: Frame, margin: Any) -> Frame:
     if margin is None and "cost" in tx.roles:
         return frame.with_columns(contribution=nw.col("spend") - nw.col("cost"))
-    if margin is None or isinstance(margin, Real):
+    if not _is_column(margin):
         return frame.with_columns(contribution=nw.col("spend") * (1.0 if margin is None else float(margin)))
-    each = _margin_of_purchases(tx, margin)
-    earned = each.group_by("customer").agg(contribution=nw.col("earned").sum())
-    return frame.join(earned, on="customer", how="inner")
+
+    def build() -> Frame:
+        return _margin_of_purchases(tx, margin).group_by("customer").agg(contribution=nw.col("earned").sum())
+
+    return frame.join(_kept(tx, "margin", margin, build), on="customer", how="inner")
 
 
 def _margin_of_purchases(tx: Transactions, margin: Any) -> Frame:
@@ -162,17 +178,21 @@ def _margin_of_purchases(tx: Transactions, margin: Any) -> Frame:
 
 
 def _with_service(tx: Transactions, frame: Frame, service_cost: Any) -> Frame:
-    if service_cost is None or isinstance(service_cost, Real):
+    if not _is_column(service_cost):
         each = float(service_cost or 0.0)
         return frame.with_columns(service_cost=nw.col("purchases").cast(nw.Float64) * each)
-    rows = _numbers(tx, "service_cost", service_cost, tx.sale_rows(service_cost))
-    spent = rows.group_by("customer").agg(service_cost=nw.col("value").sum())
+
+    def build() -> Frame:
+        rows = _numbers(tx, "service_cost", service_cost, tx.sale_rows(service_cost))
+        return rows.group_by("customer").agg(service_cost=nw.col("value").sum())
+
+    spent = _kept(tx, "service", service_cost, build)
     return frame.join(spent, on="customer", how="left").with_columns(nw.col("service_cost").fill_null(0.0))
 
 
 def _with_acquisition(tx: Transactions, frame: Frame, acquisition_cost: Any) -> Frame:
     new = nw.col("acquired_before") == 0
-    if acquisition_cost is None or isinstance(acquisition_cost, Real):
+    if not _is_column(acquisition_cost):
         each = float(acquisition_cost or 0.0)
         return frame.with_columns(acquisition_cost=nw.when(new).then(nw.lit(each)).otherwise(nw.lit(0.0)))
     first = tx.first_values(acquisition_cost).select("customer", value=nw.col("group"))
@@ -209,7 +229,7 @@ def _numbers(tx: Transactions, role: str, label: Any, rows: Frame) -> Frame:
     return rows
 
 
-def _result(tx: Transactions, row: Row, name: str, confidence: float) -> HistoricalValue:
+def _result(tx: Transactions, row: Row, people: Callable[[], Any], confidence: float) -> HistoricalValue:
     value, contribution = moments_of(row, "v_"), moments_of(row, "c_")
     definition = (
         "Contribution (spend × margin, net of returns) less cost to serve and to acquire, in the observed window"
@@ -226,4 +246,4 @@ def _result(tx: Transactions, row: Row, name: str, confidence: float) -> Histori
         "contribution per customer", contribution, definition="Spend × margin, net of returns, per customer.",
         confidence=confidence, unit="money",
     )  # fmt: skip
-    return HistoricalValue(kind=tx.engine.kind, mean=mean, total=total, contribution=earned, _tx=tx, _frame_name=name)
+    return HistoricalValue(kind=tx.engine.kind, mean=mean, total=total, contribution=earned, _people=people)

@@ -17,6 +17,7 @@ from loyalty.estimates import Estimate, RatioMoments
 from loyalty.grouping import grouping, measure
 from loyalty.metrics.ratios import moment_sums, moments_of
 from loyalty.tables import EstimateSet, Grouped
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,6 +98,7 @@ class ShareOfWallet(EstimateSet):
         return plots.share_of_wallet(self, ax=ax)
 
 
+@takes_transactions
 def share_of_wallet(
     tx: Transactions,
     wallet: Any,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["inter_purchase_times", "nps", "share_of_wallet", "spend_distribution"]
 
 _PARTS = ("detractors", "passives", "promoters")
+_NAME = 0.45  # share of the axis that the name of a mark may take
 _WIDE = 20.0  # bars that differ in width by more than this factor were cut for a logarithmic axis
 
 
@@ -194,32 +195,42 @@ def share_of_wallet(result: Any, ax: Axes | None = None) -> Axes:
 
 
 def _mark_shares(ax: Axes, result: Any, colours: Palette) -> None:
-    """Mark overall share and mean by lines that end at their names, one above the other."""
+    """Mark overall share and mean by lines that end at their names; one beyond the axis has an arrow at its edge."""
+    left, right = ax.get_xlim()
     marks = [
         (result.overall.value, "overall (ratio of sums)", colours.second, "-"),
         (result.mean.value, "mean of customers", colours.ink, "--"),
     ]
     marks = [mark for mark in marks if np.isfinite(mark[0])]
+    places = [(min(max(mark[0], left), right) - left) / (right - left) for mark in marks]
     ax.set_ylim(top=ax.get_ylim()[1] * 1.22)
-    to_right = sum(mark[0] for mark in marks) < 0.5 * len(marks) * sum(ax.get_xlim())
+    # Names stand on the side with more room; far apart, each line has its name on its own inner side.
+    to_right = sum(places) < 0.5 * len(marks)
+    apart = len(marks) > 1 and max(places) - min(places) > _NAME
     # The second line ends below the name of the first, which runs across it.
-    marks = sorted(marks, reverse=not to_right)
-    for height, (value, name, colour, line) in zip((0.985, 0.905), marks, strict=False):
-        ax.plot(
-            [value, value],
-            [0.0, height],
-            color=colour,
-            linestyle=line,
-            linewidth=2,
-            transform=ax.get_xaxis_transform(),
-        )
-        ax.annotate(
-            f"{name}: {wording.quantity(value, 'share')}",
-            (value, height),
-            (6 if to_right else -6, 0),
-            xycoords=ax.get_xaxis_transform(),
-            textcoords="offset points",
-            va="top",
-            ha="left" if to_right else "right",
-            color=colour,
-        )
+    ordered = sorted(zip(places, marks, strict=True), key=lambda pair: pair[0], reverse=not to_right)
+    for height, (place, mark) in zip((0.985, 0.905), ordered, strict=False):
+        side = place < 0.5 if apart else to_right
+        beyond = "" if left <= mark[0] <= right else "<" if mark[0] < left else ">"
+        _mark(ax, left + place * (right - left), mark, height, to_right=side, beyond=beyond)
+
+
+def _mark(
+    ax: Axes, at: float, mark: tuple[float, str, str, str], height: float, *, to_right: bool, beyond: str
+) -> None:
+    """Draw a line up to a name with its value."""
+    value, name, colour, line = mark
+    above = ax.get_xaxis_transform()
+    ax.plot([at, at], [0.0, height], color=colour, linestyle=line, linewidth=2, transform=above, clip_on=not beyond)
+    if beyond:
+        ax.plot(at, height / 2, beyond, color=colour, markersize=9, transform=above, clip_on=False)
+    ax.annotate(
+        f"{name}: {wording.quantity(value, 'share')}",
+        (at, height),
+        (6 if to_right else -6, 0),
+        xycoords=above,
+        textcoords="offset points",
+        va="top",
+        ha="left" if to_right else "right",
+        color=colour,
+    )

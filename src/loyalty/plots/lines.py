@@ -285,9 +285,10 @@ def pareto(result: Any, ax: Axes | None = None) -> Axes:
 def _readings(ax: Axes, result: Any, colours: Palette) -> None:
     """Mark what the top customers bring and how few bring most: lines to both axes and a sentence each."""
     share, few, worth = result.revenue_share, result.customer_share, result.value
+    # Both stand on the curve, at the customers who were counted: 30 % of four customers are two.
     points = [
-        (result.top_share, share.value, "o", colours.first),
-        (few.value, result.vital_share, "s", colours.second),
+        (*_point(result.data, result.top_customers), "o", colours.first),
+        (*_point(result.data, result.vital_customers), "s", colours.second),
     ]
     marks = []
     for across, up, marker, colour in points:
@@ -295,14 +296,23 @@ def _readings(ax: Axes, result: Any, colours: Palette) -> None:
         edge: dict[str, Any] = {"markersize": 9, "markeredgecolor": colours.paper, "zorder": 5}
         marks += ax.plot(across, up, marker, color=colour, **edge)
     top, most = wording.level(result.top_share), wording.level(result.vital_share)
+    first, vital = (f"{count:,} of {share.n:,}" for count in (result.top_customers, result.vital_customers))
+    brought, fewest = (wording.quantity(item.value, "share") for item in (share, few))
     words = [
-        f"the top {top} of customers\nbring {wording.quantity(share.value, 'share')} of {worth}{_interval(share)}",
-        f"{most} of {worth} comes from\n{wording.quantity(few.value, 'share')} of customers{_interval(few)}",
+        f"the top {top} of customers ({first})\nbring {brought} of {worth}{_interval(share)}",
+        f"{most} of {worth} comes from\n{fewest} of customers ({vital}){_interval(few)}",
     ]
     # On small axes the words would cover the curve.
     size = "medium" if paper.size_points(ax)[0] > 30 * paper.font_points("medium") else "x-small"
     box: dict[str, Any] = {"facecolor": colours.paper, "edgecolor": "none", "framealpha": 0.9, "fontsize": size}
     ax.legend(marks, words, loc="lower right", labelcolor=colours.ink, labelspacing=0.9, borderaxespad=1.0, **box)
+
+
+def _point(data: Any, customers: int) -> tuple[float, float]:
+    """Return the point of the curve at a number of customers, which is one of its points."""
+    place = int(np.searchsorted(paper.column(data, "customers"), customers))
+    across, up = (float(paper.column(data, f"cumulative_{name}")[place]) for name in ("customers", "value"))
+    return across, up
 
 
 def _interval(item: Any) -> str:

@@ -35,6 +35,7 @@ __all__ = [
     "palette",
     "row_labels",
     "safe",
+    "safe_lines",
     "share_ticks",
     "size_points",
     "tidy",
@@ -153,6 +154,11 @@ def safe(text: Any, limit: int = 0) -> str:
         ('price <b>\\$5\\$</b>', 'a long…')
     """
     return _escape(clean(text, limit))
+
+
+def safe_lines(text: str) -> str:
+    """Return a text of several lines, each made safe."""
+    return "\n".join(safe(line) for line in text.split("\n"))
 
 
 def _escape(text: str) -> str:

@@ -23,6 +23,7 @@ from loyalty.segments.standings import (
     measure_parts,
 )
 from loyalty.tables import EstimateSet, Table
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +38,7 @@ _VALUES = ("revenue", "profit")
 _SHARES_SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)  # in `concentration`, beside the one asked about
 
 
+@takes_transactions
 def pareto(
     tx: Transactions,
     customers: float = 0.30,

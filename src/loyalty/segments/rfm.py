@@ -16,6 +16,7 @@ from loyalty import checks, wording
 from loyalty.errors import InvalidArgument
 from loyalty.segments.standings import Part, Standings, measure_parts
 from loyalty.tables import Table
+from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,6 +55,7 @@ _MOST_BINS = 100
 _MEASURES = {"r": "days_since_last_purchase", "f": "frequency", "m": "monetary"}  # what each score is of
 
 
+@takes_transactions
 def rfm(
     tx: Transactions,
     bins: int = 5,

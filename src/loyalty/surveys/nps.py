@@ -50,9 +50,8 @@ class NPS(Estimate):
     def __str__(self) -> str:
         parts = [self._counts()]
         if not math.isnan(self.low):
-            low = wording.quantity(self.low, self.unit).removesuffix(f" {self.unit}")
-            high = wording.quantity(self.high, self.unit)
-            parts.insert(0, f"{wording.level(self.confidence)} interval {low} to {high}")
+            interval = wording.span(self.low, self.high, self.unit)
+            parts.insert(0, f"{wording.level(self.confidence)} interval {interval}")
         note = f" Note: {self.note}." if self.note else ""
         return f"Net promoter score: {wording.quantity(self.value, self.unit)} ({'; '.join(parts)}).{note}"
 
@@ -78,9 +77,7 @@ class NPS(Estimate):
 
         return plots.nps(self, ax=ax)
 
-    def minus(
-        self, other: NPS, *, confidence: float | None = None, method: str = "adjusted_wald"
-    ) -> Estimate:
+    def minus(self, other: NPS, *, confidence: float | None = None, method: str = "adjusted_wald") -> Estimate:
         """Return this score minus that of another group, drawn separately; see `nps_difference`.
 
         Args:
@@ -101,15 +98,13 @@ class NPS(Estimate):
 
     def _counts(self) -> str:
         """Return who answered what; as shares where weights make the sums mean little."""
-        heads = f"{wording.plain(self.n)} {self.counted}"
+        heads = wording.counted(self.n, self.counted)
         if not self._weighted():
-            parts = (f"{wording.plain(part)} {name}" for name, part in self._parts().items())
+            parts = (wording.counted(part, name) for name, part in self._parts().items())
             return f"{', '.join(parts)} of {heads}"
         if not self.denominator:
             return heads
-        shares = {
-            name: wording.quantity(part / self.denominator, "share") for name, part in self._parts().items()
-        }
+        shares = {name: wording.quantity(part / self.denominator, "share") for name, part in self._parts().items()}
         return f"{', '.join(f'{share} {name}' for name, share in shares.items())} by weight; {heads}"
 
     def _weighted(self) -> bool:
@@ -193,9 +188,7 @@ def nps(
     return Grouped(by=answers.by, results=dict(zip(answers.labels, results, strict=True)), kind=answers.kind)
 
 
-def nps_difference(
-    first: NPS, second: NPS, *, confidence: float = 0.95, method: str = "adjusted_wald"
-) -> Estimate:
+def nps_difference(first: NPS, second: NPS, *, confidence: float = 0.95, method: str = "adjusted_wald") -> Estimate:
     """Return the first score minus the second, in points from −200 to 200, for groups drawn separately.
 
     Args:
@@ -226,13 +219,11 @@ def nps_difference(
         if not isinstance(given, NPS):
             one = ", for one of its groups" if isinstance(given, Grouped) else ""
             raise InvalidArgument(
-                f"{name} is a {type(given).__name__}, not a net promoter score: give what nps(...) "
-                f"returns{one}."
+                f"{name} is a {type(given).__name__}, not a net promoter score: give what nps(...) returns{one}."
             )
     value = first.value - second.value
     (centre, variance), (less, more) = (
-        _spread(item.promoters, item.detractors, item.denominator, item.effective_n, method)
-        for item in (first, second)
+        _spread(item.promoters, item.detractors, item.denominator, item.effective_n, method) for item in (first, second)
     )
     low, high = _limits(centre - less, z * math.sqrt(variance + more), value, 200.0)
     return Estimate(
@@ -253,9 +244,7 @@ def nps_difference(
     )
 
 
-def _result(
-    counted: Tally, place: int, confidence: float, method: str, drawn: tuple[float, float] | None
-) -> NPS:
+def _result(counted: Tally, place: int, confidence: float, method: str, drawn: tuple[float, float] | None) -> NPS:
     """Return the score of one group; `drawn` are the limits of a bootstrap on the scale of shares."""
     detractors, passives, promoters = counted.sums[place].tolist()
     n, total = int(counted.heads[place]), detractors + passives + promoters
@@ -293,9 +282,7 @@ def _result(
     )
 
 
-def _spread(
-    promoters: float, detractors: float, total: float, effective: float, method: str
-) -> tuple[float, float]:
+def _spread(promoters: float, detractors: float, total: float, effective: float, method: str) -> tuple[float, float]:
     """Return the centre of an interval and its variance, of p − d on the scale of shares; NaN for nobody."""
     if not total:
         return math.nan, math.nan
