@@ -123,11 +123,14 @@ def test_a_result_draws_itself(results, log):
         plt.close(axes.figure)
 
 
-@pytest.mark.parametrize("name", [name for name in ly.__all__ if name in ly._HOMES and name.islower()])
+def takes_transactions(name):
+    function = getattr(ly, name)
+    return inspect.isfunction(function) and next(iter(inspect.signature(function).parameters)) == "tx"
+
+
+@pytest.mark.parametrize("name", [name for name in ly.__all__ if takes_transactions(name)])
 def test_a_table_is_to_be_opened_first(name):
     function = getattr(ly, name)
-    if next(iter(inspect.signature(function).parameters)) != "tx":
-        pytest.skip("takes no transactions")
     more = {"wallet": None} if name == "share_of_wallet" else {}
     for table in (logs.log(USUAL), None):
         with pytest.raises(InvalidArgument, match=rf"{name} takes transactions, not a .*: open the table first"):

@@ -183,6 +183,10 @@ def cohorts(
         are weighted over the cohorts that reached k. Rates of revenue are NaN where that of the first period (or, in
         mode "since", in all) is not above zero or was not observed, and the note says so.
 
+    Raises:
+        InvalidArgument: `tx` is no transactions, or an argument is not allowed.
+        ColumnError: `by` names no column.
+
     Examples:
         >>> import loyalty as ly
         >>> tx = ly.transactions(ly.datasets.cdnow())

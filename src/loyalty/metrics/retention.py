@@ -67,6 +67,10 @@ def retention(
         (E − N)/S, which other tools call retention, can be read off: it counts the reactivated as kept.
         A period in which nobody bought has rate NaN, and the note says so.
 
+    Raises:
+        InvalidArgument: `tx` is no transactions, or an argument is not allowed.
+        ColumnError: `by` names no column.
+
     Examples:
         >>> import pandas as pd, loyalty as ly
         >>> frame = pd.DataFrame({"customer_id": [1, 1, 2, 3], "amount": [5.0] * 4, "date": pd.to_datetime(
@@ -185,6 +189,10 @@ def retention_rate(
 
     Returns:
         An estimate (unit: share); fewer than two complete periods, or nobody in them: NaN with a note.
+
+    Raises:
+        InvalidArgument: `tx` is no transactions, or an argument is not allowed.
+        ColumnError: `by` names no column.
 
     Examples:
         >>> import loyalty as ly

@@ -85,6 +85,10 @@ def revenue_retention(
         and the note says so. With `.net` and `.gross`, both pooled over the periods: there `excluded` counts customers
         left out of all their periods, and the note each customer's periods left out.
 
+    Raises:
+        InvalidArgument: `tx` is no transactions, or an argument is not allowed.
+        ColumnError: `by` names no column.
+
     Examples:
         >>> import pandas as pd, loyalty as ly
         >>> frame = pd.DataFrame({"customer_id": [1, 1, 2], "amount": [10.0, 15.0, 10.0], "date": pd.to_datetime(

@@ -81,6 +81,10 @@ def spending(
         The estimates. Totals (purchases, revenue) carry the interval of a total over as many customers: n times that
         of the mean. Nobody with two purchases: times between purchases are NaN with a note.
 
+    Raises:
+        InvalidArgument: `tx` is no transactions, or an argument is not allowed.
+        ColumnError: `by` names no column.
+
     Examples:
         >>> import loyalty as ly
         >>> tx = ly.transactions(ly.datasets.cdnow())
@@ -239,6 +243,10 @@ def purchase_gaps(tx: Transactions, *, by: Any = None, cohort: str | None = None
     Returns:
         A row per bar: `from_days`, `to_days` (both inside), `count` (0 where no wait is that long). Waits still going
         on at the end of the window are not among them. `.plot()` draws the histogram.
+
+    Raises:
+        InvalidArgument: `tx` is no transactions, or an argument is not allowed.
+        ColumnError: `by` names no column.
 
     Examples:
         >>> import pandas as pd, loyalty as ly

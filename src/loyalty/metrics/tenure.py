@@ -84,6 +84,10 @@ def tenure(
     Returns:
         The estimates and the curve. Source: Kaplan & Meier (1958), JASA 53, 457-481; ties: deaths before censorings.
 
+    Raises:
+        InvalidArgument: `tx` is no transactions, or an argument is not allowed.
+        ColumnError: `by` names no column.
+
     Examples:
         >>> import loyalty as ly
         >>> tx = ly.transactions(ly.datasets.cdnow())

@@ -144,8 +144,8 @@ def share_of_wallet(
         groups add up.
 
     Raises:
-        ColumnError: A column is missing or of a type that cannot serve, or ids are of a type that can never
-            match.
+        ColumnError: Not one wallet customer is in the log, a column is missing or of a type that cannot serve, or ids
+            are of a type that can never match.
         InvalidArgument: An argument is not allowed; `seller` and `own` go together, and `own` must occur.
         InvalidRows: A spend is infinite or no number, or negative in a wallet table.
         EmptyData: The wallet table has no rows.
@@ -184,6 +184,7 @@ def share_of_wallet(
     wallets, without_id = _read(tx, wallet, named, own)
     call = _Call(tx, wallets, own, without_id, by, cohort, confidence, method, seed)
     rows = _gather(call)
+    _refuse_strangers(tx, wallets, [row for group in rows.values() for row in group])
     if by is None and cohort is None:
         return _result(call, rows.get(_WHOLE, []), tx.n_customers)
     buyers: Any = measure(tx, tx.customers, [nw.len().alias("n")], _size, by=by, cohort=cohort)
@@ -191,6 +192,16 @@ def share_of_wallet(
     groups = [group for group in {**buyers, **rows} if group is not None] + [None] * (None in {**buyers, **rows})
     results = {group: _result(call, rows.get(group, []), buyers.get(group, 0), group) for group in groups}
     return Grouped(by=buyers.by, results=results, kind=buyers.kind)
+
+
+def _refuse_strangers(tx: Transactions, wallets: pa.Table, rows: Sequence[Row]) -> None:
+    """Raise where not one wallet customer is in the log: a share of zero would only say that the ids differ."""
+    if wallets.num_rows and not any(row["in_log"] for row in rows):
+        known = tx.collect(tx.customers.select("customer").head(1))["customer"][0].as_py()
+        raise ColumnError(
+            f"not one of the {wallets.num_rows:,} wallet customers bought in the log (one of the wallet's ids: "
+            f"{wallets['customer'][0].as_py()!r}, one of the log's: {known!r}): spell the ids alike in both."
+        )
 
 
 def _size(rows: list[Row]) -> int:
