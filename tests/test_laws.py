@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sources
-from loyalty import estimates
+from loyalty import intervals
 from loyalty.errors import EmptyData
 from loyalty.grouping import measure
 from loyalty.transactions import transactions
@@ -197,9 +197,9 @@ def test_bootstrap_limits_depend_on_the_pairs_alone(pairs, seed):
     import numpy as np
 
     y, x, n = (np.array(part) for part in zip(*pairs, strict=True))
-    limits = estimates.bootstrap_ratio(y.astype(float), x.astype(float), n, seed=seed, replicates=100)
+    limits = intervals.bootstrap_ratio(y.astype(float), x.astype(float), n, seed=seed, replicates=100)
     order = np.random.default_rng(seed).permutation(len(y))
-    again = estimates.bootstrap_ratio(
+    again = intervals.bootstrap_ratio(
         y[order].astype(float), x[order].astype(float), n[order], seed=seed, replicates=100
     )
     assert limits == again

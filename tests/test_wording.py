@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from loyalty import wording
-from loyalty.estimates import RatioMoments, odds, proportion, ratio, total
+from loyalty.estimates import odds, proportion, ratio, total
+from loyalty.intervals import RatioMoments
 
 
 @pytest.mark.parametrize(

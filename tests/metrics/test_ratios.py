@@ -5,7 +5,7 @@ import pytest
 
 import logs
 from loyalty.errors import InvalidArgument
-from loyalty.estimates import RatioMoments
+from loyalty.intervals import RatioMoments
 from loyalty.metrics.ratios import RatioSpec, bootstrapped, moment_sums, moments_of, ratio_of_sums
 
 ROWS = [(customer, f"2024-01-0{1 + customer % 3}", float(customer)) for customer in range(9)] * 2

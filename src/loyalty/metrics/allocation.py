@@ -11,12 +11,14 @@ import numpy as np
 
 from loyalty import checks, engines, estimates
 from loyalty.errors import ColumnError, EmptyData, InvalidArgument, InvalidRows
-from loyalty.estimates import Estimate, RatioMoments
+from loyalty.intervals import RatioMoments
 from loyalty.tables import Grouped, Table, free_name, group_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from loyalty.estimates import Estimate
 
 __all__ = ["WalletAllocation", "wallet_allocation"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
-from loyalty import checks, estimates, periods, wording
+from loyalty import checks, intervals, periods, wording
 from loyalty.errors import InvalidArgument
 from loyalty.grouping import measure
 from loyalty.tables import Grouped, Table, native
@@ -328,7 +328,7 @@ class _Plan:
         lines = []
         for offset, mine in sorted(reached.items()):
             value, base, people = (sum(cell[name] for cell in mine) for name in ("value", "base", "size"))
-            low, high = estimates.wilson(value, base, self.confidence) if counts else (math.nan, math.nan)
+            low, high = intervals.wilson(value, base, self.confidence) if counts else (math.nan, math.nan)
             lines.append({"offset": offset, "rate": value / base if base > 0 else math.nan, "low": low, "high": high,
                           "customers": people, "cohorts": len(mine)})  # fmt: skip
         names = {"offset": pa.int64(), "rate": pa.float64(), "low": pa.float64(), "high": pa.float64(),

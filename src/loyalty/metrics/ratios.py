@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from loyalty import checks, estimates
-from loyalty.estimates import Estimate, RatioMoments
+from loyalty import checks, estimates, intervals
 from loyalty.grouping import measure
+from loyalty.intervals import RatioMoments
 
 if TYPE_CHECKING:
+    from loyalty.estimates import Estimate
     from loyalty.tables import Grouped
     from loyalty.transactions import Transactions
 
@@ -73,7 +74,7 @@ def _inside_bounds(share: Estimate) -> Estimate:
     trial, stand in for an interval of no width.
     """
     if share.n > 1 and share.value in {0.0, 1.0}:
-        low, high = estimates.wilson(share.value * share.n, share.n, share.confidence)
+        low, high = intervals.wilson(share.value * share.n, share.n, share.confidence)
         return replace(share, low=low, high=high, method="wilson")
     return replace(share, low=max(share.low, 0.0), high=min(share.high, 1.0))  # NaN stays NaN
 
@@ -123,5 +124,5 @@ def bootstrapped(rows: list[dict[str, Any]], spec: RatioSpec) -> Estimate:
     y, x, n = (np.array([row[name] for row in rows], float) for name in ("y", "x", "n"))
     moments = RatioMoments(int(n.sum()), float(y @ n), float(x @ n), float((y * y) @ n), float((x * y) @ n),
                            float((x * x) @ n))  # fmt: skip
-    limits = estimates.bootstrap_ratio(y, x, n.astype(np.int64), confidence=spec.confidence, seed=spec.seed)
+    limits = intervals.bootstrap_ratio(y, x, n.astype(np.int64), confidence=spec.confidence, seed=spec.seed)
     return spec.estimate(moments, limits)

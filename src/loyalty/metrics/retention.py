@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
-from loyalty import checks, estimates, periods
+from loyalty import checks, estimates, intervals, periods
 from loyalty.errors import InvalidArgument
 from loyalty.grouping import measure
 from loyalty.metrics.ratios import RatioSpec, ratio_of_sums
@@ -99,7 +99,7 @@ def _retention_table(tx: Transactions, period: PeriodName, found: dict[int, Row]
     lines: list[Row] = []
     for index in base_periods(tx, period):
         base, following = found.get(index, nobody), found.get(index + 1, nobody)
-        low, high = estimates.wilson(base["kept"], base["customers"], confidence)
+        low, high = intervals.wilson(base["kept"], base["customers"], confidence)
         rate = base["kept"] / base["customers"] if base["customers"] else float("nan")
         lines.append(
             {

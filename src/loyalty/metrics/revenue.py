@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
-from loyalty import checks, estimates, periods
-from loyalty.estimates import RatioMoments
+from loyalty import checks, estimates, intervals, periods
 from loyalty.grouping import measure
+from loyalty.intervals import RatioMoments
 from loyalty.metrics.ratios import RatioSpec, bootstrapped
 from loyalty.metrics.retention import base_periods, too_short
 from loyalty.tables import Grouped, Table
@@ -249,8 +249,8 @@ def _line(index: int, period: PeriodName, row: Row | None, confidence: float) ->
     """Return the table's line of one base period; a period without customers has undefined rates."""
     empty = RatioMoments(0, 0.0, 0.0, 0.0, 0.0, 0.0)
     net, gross = (_moments(row, kind) if row else empty for kind in _DEFINITIONS)
-    net_low, net_high = estimates.delta_ratio(net, confidence)
-    gross_low, gross_high = estimates.delta_ratio(gross, confidence)
+    net_low, net_high = intervals.delta_ratio(net, confidence)
+    gross_low, gross_high = intervals.delta_ratio(gross, confidence)
     return {
         "period": periods.period_label(index, period),
         "start": periods.to_date(periods.period_start(index, period)),

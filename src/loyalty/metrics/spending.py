@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from loyalty import checks, estimates
-from loyalty.estimates import Estimate, RatioMoments
+from loyalty import checks, estimates, intervals
+from loyalty.estimates import Estimate
 from loyalty.grouping import grouping, measure
 from loyalty.metrics.ratios import moment_sums, moments_of
 from loyalty.tables import EstimateSet, Grouped, Table
 from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
+    from loyalty.intervals import RatioMoments
     from loyalty.transactions import Transactions
 
 __all__ = ["Spending", "purchase_gaps", "spending"]
@@ -208,7 +209,7 @@ def _median_estimate(counts: Distribution, below: RatioMoments, confidence: floa
     """Return the median of counted gaps; Woodruff's interval inverts that of the share below it."""
     value, low, high, note = _quantile(counts, 0.5), math.nan, math.nan, ""
     if below.n > 1:
-        half = estimates.normal_quantile(confidence) * below.standard_error
+        half = intervals.normal_quantile(confidence) * below.standard_error
         low, high = _quantile(counts, max(0.5 - half, 0.0)), _quantile(counts, min(0.5 + half, 1.0))
     else:
         note = (

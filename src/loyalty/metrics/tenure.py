@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from loyalty import checks, estimates, periods
-from loyalty.estimates import Estimate, RatioMoments
+from loyalty import checks, estimates, intervals, periods
+from loyalty.estimates import Estimate
 from loyalty.grouping import measure
+from loyalty.intervals import RatioMoments
 from loyalty.tables import EstimateSet, Grouped, Table
 from loyalty.transactions import takes_transactions
 
@@ -175,7 +176,7 @@ def _median(length: NDArray[np.int64], n: NDArray[np.int64], confidence: float) 
         """Return the value of a rank, from 1."""
         return float(values[np.searchsorted(upto, rank)])
 
-    half = estimates.normal_quantile(confidence) * math.sqrt(people) / 2
+    half = intervals.normal_quantile(confidence) * math.sqrt(people) / 2
     rank = math.floor((people + 1) / 2 - half)  # of the lower limit, from below; of the upper one, from above
     limits = (at(rank), at(people + 1 - rank)) if rank >= 1 else (math.nan, math.nan)
     return Estimate(
@@ -226,7 +227,7 @@ def kaplan_meier(
     survival = np.cumprod(1.0 - deaths / at_risk)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.cumsum(deaths / (at_risk * (at_risk - deaths)))
-        spread = estimates.normal_quantile(confidence) * np.sqrt(variance) / np.log(survival)
+        spread = intervals.normal_quantile(confidence) * np.sqrt(variance) / np.log(survival)
         low, high = survival ** np.exp(-spread), survival ** np.exp(spread)
     untouched, gone = np.cumsum(deaths) == 0, survival <= 0.0
     low, high = np.where(untouched, 1.0, low), np.where(untouched, 1.0, high)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from loyalty import checks, engines, estimates, wording
+from loyalty import checks, engines, estimates, intervals, wording
 from loyalty.errors import ColumnError, EmptyData, InvalidArgument, InvalidRows
-from loyalty.estimates import Estimate, RatioMoments
 from loyalty.grouping import grouping, measure
+from loyalty.intervals import RatioMoments
 from loyalty.metrics.ratios import moment_sums, moments_of
 from loyalty.tables import EstimateSet, Grouped
 from loyalty.transactions import takes_transactions
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from loyalty.estimates import Estimate
     from loyalty.transactions import Transactions
 
 __all__ = ["ShareOfWallet", "share_of_wallet"]
@@ -470,7 +471,7 @@ def _resampled(rows: Sequence[Row], call: _Call) -> list[Part]:
     resampled: list[Part] = []
     for y, x in ((own, category), (share, np.ones(len(share)))):
         sums = (float(values @ counts) for values in (y, x, y * y, x * y, x * x))
-        limits = estimates.bootstrap_ratio(y, x, counts, confidence=call.confidence, seed=call.seed)
+        limits = intervals.bootstrap_ratio(y, x, counts, confidence=call.confidence, seed=call.seed)
         resampled.append((RatioMoments(int(counts.sum()), *sums), limits))
     return resampled
 

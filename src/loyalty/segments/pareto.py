@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from loyalty import checks, estimates, tables, wording
+from loyalty import checks, intervals, tables, wording
 from loyalty.errors import EmptyData, InvalidArgument, MissingData
 from loyalty.estimates import Estimate
 from loyalty.segments.standings import (
@@ -165,7 +165,7 @@ class _Question(NamedTuple):
 
     def half(self, error: float) -> float:
         """Return half the width of an interval; NaN where there is no standard error."""
-        return estimates.normal_quantile(self.confidence) * error
+        return intervals.normal_quantile(self.confidence) * error
 
 
 def _result(part: Part, curve: Curve, question: _Question) -> Pareto:

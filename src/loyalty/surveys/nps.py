@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from loyalty import checks, estimates, wording
+from loyalty import checks, intervals, wording
 from loyalty.errors import InvalidArgument
 from loyalty.estimates import Estimate
 from loyalty.surveys.answers import read
@@ -181,7 +181,7 @@ def nps(
         drawn = None
         if method == "bootstrap":
             signs, mass, heads = counted.pairs(place)
-            drawn = estimates.bootstrap_ratio(signs * mass, mass, heads, confidence=confidence, seed=seed)
+            drawn = intervals.bootstrap_ratio(signs * mass, mass, heads, confidence=confidence, seed=seed)
         results.append(_result(counted, place, confidence, method, drawn))
     if answers.groups is None:
         return results[0]
@@ -213,7 +213,7 @@ def nps_difference(first: NPS, second: NPS, *, confidence: float = 0.95, method:
         >>> change.value, round(change.low, 1), round(change.high, 1)
         (25.0, 11.3, 38.0)
     """
-    z = estimates.normal_quantile(confidence)
+    z = intervals.normal_quantile(confidence)
     checks.choice("method", method, DIFFERENCE_METHODS)
     for name, given in (("first", first), ("second", second)):
         if not isinstance(given, NPS):
@@ -254,7 +254,7 @@ def _result(counted: Tally, place: int, confidence: float, method: str, drawn: t
     value = max(-100.0, min(100.0 * (promoters - detractors) / total, 100.0)) if total else math.nan
     if drawn is None:
         centre, variance = _spread(promoters, detractors, total, effective, method)
-        half = estimates.normal_quantile(confidence) * math.sqrt(variance)
+        half = intervals.normal_quantile(confidence) * math.sqrt(variance)
     else:
         centre, half = (drawn[0] + drawn[1]) / 2, (drawn[1] - drawn[0]) / 2
     low, high = _limits(centre, half, value, 100.0)
