@@ -186,9 +186,7 @@ def test_default_rows_per_customer(model):
 
 def repeats_after(weeks, customers=150_000, **options):
     """Purchases of each customer in the given time after the first; all are observed for longer than that."""
-    log = simulate(
-        customers, start="2021-01-04", end="2022-01-10", acquired_until="2021-01-04", times=True, **options
-    )
+    log = simulate(customers, start="2021-01-04", end="2022-01-10", acquired_until="2021-01-04", times=True, **options)
     assert (dt.date(2022, 1, 10) - dt.date(2021, 1, 4)).days > 7 * 52
     first = log.groupby("customer_id")["date"].transform("min")
     return (log["date"] <= first + weeks * WEEK).groupby(log["customer_id"]).sum() - 1
@@ -393,9 +391,7 @@ def test_wallet_leaves_the_log_alone_and_ignores_row_order():
     pd.testing.assert_frame_equal(log, kept)
     assert wallet["customer_id"].dtype == log["customer_id"].dtype
     shuffled = simulate_wallet(log.sample(frac=1, random_state=3), seed=2)
-    pd.testing.assert_frame_equal(
-        wallet, shuffled, rtol=0, atol=0.011
-    )  # a cent: sums in another order, rounded
+    pd.testing.assert_frame_equal(wallet, shuffled, rtol=0, atol=0.011)  # a cent: sums in another order, rounded
     assert not wallet.equals(simulate_wallet(log, seed=3))
 
 

@@ -105,6 +105,8 @@ def test_odds_where_nobody_succeeded():
 
 # Ratios of sums.
 
+Y, X = np.array([10.0, 20.0, 60.0]), np.array([1.0, 1.0, 4.0])
+
 
 def test_ratio_fields():
     found = ratio("x", RatioMoments.of(Y, X), definition="d", unit="money", excluded=4, note="n", counted="stores")

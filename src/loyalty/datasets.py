@@ -202,9 +202,7 @@ def simulate(
     return pd.DataFrame(columns)
 
 
-def simulate_wallet(
-    log: pd.DataFrame, *, seed: int, share: float = 0.4, concentration: float = 5.0
-) -> pd.DataFrame:
+def simulate_wallet(log: pd.DataFrame, *, seed: int, share: float = 0.4, concentration: float = 5.0) -> pd.DataFrame:
     """What each customer of a log spent in the category altogether, here and elsewhere, over the log's span.
 
     Own spend (net of negative rows) is divided by a beta-distributed share of wallet. Customers without
@@ -279,9 +277,7 @@ def simulate_scores(
     if isinstance(customers, int | Real):
         ids = pd.Series(np.arange(1, checks.count("customers", customers) + 1))
     elif isinstance(customers, str | pd.DataFrame) or not hasattr(customers, "__iter__"):
-        raise InvalidArgument(
-            f'{type(customers)} for customers: give a number, or ids as log["customer_id"].'
-        )
+        raise InvalidArgument(f'{type(customers)} for customers: give a number, or ids as log["customer_id"].')
     else:
         listed = customers if hasattr(customers, "dtype") else list(customers)
         ids = pd.Series(listed).dropna().drop_duplicates()

@@ -46,9 +46,7 @@ class InvalidRows(LoyaltyError, ValueError):
         examples: The first offenders as text.
     """
 
-    def __init__(
-        self, message: str, *, column: str = "", count: int = 0, examples: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, message: str, *, column: str = "", count: int = 0, examples: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.column = column
         self.count = count

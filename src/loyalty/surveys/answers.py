@@ -93,9 +93,7 @@ def read(scores: Any, score: Any = None, *, by: Any = None, weights: Any = None)
 def _from_arrays(scores: Any, by: Any, weights: Any) -> Answers:
     """Return the answers of arrays side by side."""
     if _is_table(scores):
-        raise InvalidArgument(
-            f"scores is a table ({_type_name(scores)}): name its column of answers with score=…."
-        )
+        raise InvalidArgument(f"scores is a table ({_type_name(scores)}): name its column of answers with score=….")
     numbers, _ = _numbers(scores, "scores")
     given = None
     if weights is not None:
@@ -137,9 +135,7 @@ def _from_table(data: Any, score: Any, by: Any, weights: Any) -> Answers:
     return Answers(
         scores=numbers,
         name=str(score),
-        weights=_weights(columns["weights"], f"weights={weights!r}", text=text)
-        if "weights" in columns
-        else None,
+        weights=_weights(columns["weights"], f"weights={weights!r}", text=text) if "weights" in columns else None,
         groups=groups,
         labels=found,
         by=str(by) if "by" in named else _name(by),
@@ -173,9 +169,7 @@ def _numbers(values: Any, role: str, *, text: bool = False) -> tuple[NDArray[Any
     array = _from_numpy(values)
     if array.ndim != 1:
         if isinstance(values, np.ndarray):
-            raise ColumnError(
-                f"{role} has the shape {array.shape}: give one value per respondent, of shape (n,)."
-            )
+            raise ColumnError(f"{role} has the shape {array.shape}: give one value per respondent, of shape (n,).")
         raise UnsupportedSource(
             f"{role} is a {_type_name(values)}: give a list, NumPy array, pandas or Polars Series or Arrow "
             "array, or a table and the name of its column."
@@ -184,9 +178,7 @@ def _numbers(values: Any, role: str, *, text: bool = False) -> tuple[NDArray[Any
         return array, None
     if array.dtype.kind == "O":
         return _from_objects(array.tolist(), role), None
-    what = {"b": "true or false", "U": "text", "S": "text"}.get(
-        array.dtype.kind, f"values of type {array.dtype}"
-    )
+    what = {"b": "true or false", "U": "text", "S": "text"}.get(array.dtype.kind, f"values of type {array.dtype}")
     raise _not_numbers(role, what)
 
 
@@ -198,9 +190,7 @@ def _from_numpy(values: Any) -> NDArray[Any]:
         return values
     dtype = getattr(values, "dtype", None)
     nullable = not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "O") in "iuf"
-    if (
-        nullable and not hasattr(dtype, "fill_value") and hasattr(values, "to_numpy")
-    ):  # Sparse has a fill value
+    if nullable and not hasattr(dtype, "fill_value") and hasattr(values, "to_numpy"):  # Sparse has a fill value
         array: NDArray[Any] = values.to_numpy(dtype="float64", na_value=np.nan)
         return array
     return np.asarray(values)
@@ -295,9 +285,7 @@ def _group_column(values: Any, role: str) -> Any:
         try:
             column = pa.array(values, from_pandas=True)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as err:
-            raise ColumnError(
-                f"{role} holds values that do not go together: {err}. Turn them into text."
-            ) from err
+            raise ColumnError(f"{role} holds values that do not go together: {err}. Turn them into text.") from err
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
@@ -310,9 +298,7 @@ def _encoded(column: Any) -> tuple[NDArray[np.int64], list[Any]]:
     try:
         coded = column.dictionary_encode(null_encoding="encode")
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as err:
-        raise ColumnError(
-            f"values of type {column.type} make no groups: group by a column of plain values."
-        ) from err
+        raise ColumnError(f"values of type {column.type} make no groups: group by a column of plain values.") from err
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.combine_chunks()
     return coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
@@ -327,9 +313,7 @@ def _beside(values: Any, scores: Any, length: int, role: str) -> Any:
             "array with a value for each score, or a table with score=…."
         )
     if len(values) != length:
-        raise InvalidArgument(
-            f"{role} has {len(values):,} values for {length:,} scores: give one for each score."
-        )
+        raise InvalidArgument(f"{role} has {len(values):,} values for {length:,} scores: give one for each score.")
     if _is_pandas(values) and _is_pandas(scores) and not values.index.equals(scores.index):
         raise InvalidArgument(
             f"{role} and scores bear different indexes, so their rows may not belong together: align them "

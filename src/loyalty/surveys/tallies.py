@@ -159,9 +159,7 @@ def _check_weights(weights: NDArray[np.float64], rows: NDArray[np.int64], answer
     if len(bad):
         raise _bad_weights(weights[bad], rows[bad], answers)
     if not np.isfinite(total):
-        raise InvalidArgument(
-            "the weights are too large to be added up as floats: divide them all by one number."
-        )
+        raise InvalidArgument("the weights are too large to be added up as floats: divide them all by one number.")
     if len(weights) and not total:
         raise InvalidArgument("the weights of all who answered are zero: correct them, or leave weights out.")
 
