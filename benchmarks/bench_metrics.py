@@ -17,12 +17,14 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pandas as pd
 
 import loyalty as ly
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REPEATS = 3
 
