@@ -2,6 +2,7 @@ import datetime as dt
 import math
 
 import pytest
+from scipy.stats import norm
 
 import logs
 import loyalty as ly
@@ -111,14 +112,21 @@ def test_one_customer_has_the_wide_interval_of_one_customer():
     assert logs.close(logs.limits(found), (0.0, 0.0, 0.7934506856227626))  # Wilson: z²/(1 + z²)
 
 
-@pytest.mark.parametrize("method", ["wilson", "adjusted_wald", "wald"])
-def test_methods(method):
-    from loyalty import estimates
-
+def test_methods():
+    z, n, share = norm.ppf(0.9), 5, 3 / 5
+    half = z * math.sqrt(share * (1 - share) / n)
+    moved = (3 + z * z / 2) / (n + z * z)
+    spread = z * math.sqrt(moved * (1 - moved) / (n + z * z))
+    expected = {
+        "wilson": logs.wilson(3, 5, 0.8)[1:],
+        "wald": (share - half, share + half),
+        "adjusted_wald": (moved - spread, moved + spread),
+    }
     with logs.opened(GOLDEN) as tx:
-        found = ly.repurchase_rate(tx, method=method, confidence=0.8)
-    assert (found.low, found.high) == getattr(estimates, method)(3, 5, 0.8)
-    assert (found.method, found.confidence) == (method, 0.8)
+        for method, ends in expected.items():
+            found = ly.repurchase_rate(tx, method=method, confidence=0.8)
+            assert logs.close((found.low, found.high), ends), method
+            assert (found.method, found.confidence, found.value) == (method, 0.8, share)
 
 
 def test_by_and_cohort():
