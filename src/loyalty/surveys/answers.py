@@ -1,6 +1,6 @@
 """Survey answers in whatever the caller holds become arrays: numbers, weights, groups, a row per respondent.
 
-Where a lazy engine holds the table, it counts equal rows itself, and only the distinct ones come over.
+Of a lazy source only the columns named come over, and equal rows are counted at once.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _from_table(data: Any, score: Any, by: Any, weights: Any) -> Answers:
             f"{'= and '.join(arrays)}= is an array, but the rows of a {_type_name(data)} have no lasting "
             "order: name a column of the table instead."
         )
-    table, times = _columns(data, source, list(named.values()))
+    table, times = _columns(source, list(named.values()))
     columns = dict(zip(named, table.columns, strict=False))
     columns |= {role: _beside(given, data, table.num_rows, role) for role, given in arrays.items()}
     text = bool(getattr(source, "text", False))
@@ -145,17 +145,13 @@ def _from_table(data: Any, score: Any, by: Any, weights: Any) -> Answers:
     )
 
 
-def _columns(data: Any, source: Any, labels: list[Any]) -> tuple[pa.Table, NDArray[np.int64] | None]:
-    """Return columns c0, c1, … as Arrow; of a lazy frame its distinct rows, and how often each occurs."""
-    frame = None if source.snapshot else nw.from_native(data, pass_through=True)
-    if not isinstance(frame, nw.LazyFrame):
-        return source.arrow(labels), None
-    # Columns are picked by place: a name may mean something else to an engine ("*", "^a$").
-    places = [list(source.labels).index(label) for label in labels]
-    names = [f"c{number}" for number in range(len(labels))]
-    rows = frame.select(*(nw.nth(place).alias(name) for place, name in zip(places, names, strict=True)))
-    table = rows.group_by(*names).agg(nw.len().cast(nw.Int64).alias("times")).collect("pyarrow").to_native()
-    return table.select(names), table.column("times").to_numpy()
+def _columns(source: Any, labels: list[Any]) -> tuple[pa.Table, NDArray[np.int64] | None]:
+    """Return columns c0, c1, … as Arrow; of a lazy source its distinct rows, and how often each occurs."""
+    table = source.arrow(labels)
+    if source.snapshot:
+        return table, None
+    counted = table.group_by(table.column_names).aggregate([([], "count_all")])
+    return counted.select(table.column_names), counted.column("count_all").to_numpy()
 
 
 def _numbers(values: Any, role: str, *, text: bool = False) -> tuple[NDArray[Any], Any]:
