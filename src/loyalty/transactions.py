@@ -350,8 +350,7 @@ class Transactions:
         the occasion, and `cost`, `discount` where named. Ids that no engine can hold (categories, mixed objects)
         are codes here; `hand_back` turns them into themselves.
         """
-        everything = self.engine.table("purchases")
-        inside = everything.filter(nw.col("day") >= self.window.first) if self.rules.history else everything
+        inside = self.purchase_rows()
         return inside.drop("loose_day") if self.rules.occasion == "order" else inside
 
     @property

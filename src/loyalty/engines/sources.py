@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import narwhals.stable.v2 as nw
 
 from loyalty.engines import pandas_columns
-from loyalty.engines.canonical import readable
+from loyalty.engines.canonical import named_columns, readable
 from loyalty.engines.failures import plain_errors
 from loyalty.engines.files import open_files, projection
 from loyalty.engines.ids import Ids, needs_codes
@@ -73,7 +73,7 @@ class PandasFrame:
 
     def arrow(self, labels: Sequence[Any]) -> pa.Table:
         """Return columns, named c0, c1, … in the order asked for."""
-        return _named([pandas_columns.to_arrow(self.column(label), label) for label in labels])
+        return named_columns([pandas_columns.to_arrow(self.column(label), label) for label in labels])
 
 
 @dataclass
@@ -90,7 +90,7 @@ class ArrowTable:
         return list(self.data.column_names)
 
     def arrow(self, labels: Sequence[Any]) -> pa.Table:
-        return _named([readable(self.data.column(self.labels.index(label)), label) for label in labels])
+        return named_columns([readable(self.data.column(self.labels.index(label)), label) for label in labels])
 
 
 @dataclass
@@ -130,7 +130,7 @@ class PolarsFrame:
             # By place: a name may be a pattern ("*", "^a.*$").
             places = [list(kinds).index(label) for label in dict.fromkeys(labels)]
             frame = self.data.lazy().select(pl.nth(places)).collect()
-            return _named([readable(frame.get_column(label).to_arrow(), label) for label in labels])
+            return named_columns([readable(frame.get_column(label).to_arrow(), label) for label in labels])
         except ColumnError:
             raise
         except Exception as err:  # of many kinds, as above
@@ -197,13 +197,6 @@ def _streamed(data: Any) -> pa.Table:
         raise UnsupportedSource(
             f"data is a {type(data).__module__}.{type(data).__qualname__} whose Arrow stream is no table: {err}"
         ) from err
-
-
-def _named(columns: Sequence[Any]) -> pa.Table:
-    """Return an Arrow table of columns named c0, c1, …."""
-    import pyarrow as pa
-
-    return pa.table({f"c{place}": column for place, column in enumerate(columns)})
 
 
 def encoded_ids(source: Source, label: Any, ids: Ids) -> pa.Array | None:
