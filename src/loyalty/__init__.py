@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loyalty import datasets, errors, plots
+    from loyalty.clv.summary import CustomerSummary, summarize
     from loyalty.estimates import Estimate
     from loyalty.metrics.allocation import WalletAllocation, wallet_allocation
     from loyalty.metrics.cohorts import Cohorts, cohorts
@@ -31,6 +32,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Estimate": "estimates",
+    "CustomerSummary": "clv.summary",
+    "summarize": "clv.summary",
     "Cohorts": "metrics.cohorts",
     "cohorts": "metrics.cohorts",
     "repurchase_rate": "metrics.repurchase",
@@ -72,6 +75,7 @@ __all__ = [
     "NPS",
     "RFM",
     "Cohorts",
+    "CustomerSummary",
     "Estimate",
     "EstimateSet",
     "Grouped",
@@ -104,6 +108,7 @@ __all__ = [
     "rfm",
     "share_of_wallet",
     "spending",
+    "summarize",
     "tenure",
     "transactions",
     "upsell_ratio",

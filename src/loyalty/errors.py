@@ -5,11 +5,12 @@ A message says what was passed, what is allowed and what to do next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 __all__ = [
     "ClosedError",
     "ColumnError",
+    "ConvergenceError",
     "EmptyData",
     "InvalidArgument",
     "InvalidRows",
@@ -51,6 +52,22 @@ class InvalidRows(LoyaltyError, ValueError):
         self.column = column
         self.count = count
         self.examples = tuple(examples)
+
+
+class ConvergenceError(LoyaltyError, RuntimeError):
+    """A model could not be fitted: the search ended where the likelihood still rises.
+
+    Attributes:
+        params: The last point, by parameter.
+        gradient: Derivatives of the log-likelihood per customer by the logarithms of the parameters, there.
+    """
+
+    def __init__(
+        self, message: str, *, params: Mapping[str, float] | None = None, gradient: Mapping[str, float] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.params = dict(params or {})
+        self.gradient = dict(gradient or {})
 
 
 class MissingData(LoyaltyError):

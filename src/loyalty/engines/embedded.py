@@ -224,6 +224,8 @@ class Embedded:
 
     def _coded(self, spec: RowSpec, labels: list[Any], roles: list[str]) -> pa.Table:
         """Return the columns as Arrow, ids that DuckDB cannot hold replaced by codes."""
+        if "customer" not in spec.columns:
+            return self._source.arrow(labels)
         with self._lock:
             ids = self._ids or Ids()
             codes = encoded_ids(self._source, spec.columns["customer"], ids)

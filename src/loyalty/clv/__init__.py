@@ -1,0 +1,1 @@
+"""What customers are worth: lifetime models, their predictions, value and backtests."""

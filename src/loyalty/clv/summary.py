@@ -1,0 +1,424 @@
+"""Customer summaries: per customer the number and times of purchases that lifetime models are fitted on."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from loyalty import checks, engines, ledger, periods, wording
+from loyalty.clv.cells import Cells
+from loyalty.errors import EmptyData, InvalidArgument, InvalidRows
+from loyalty.transactions import takes_transactions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from loyalty.clv.spend_cells import SpendCells
+    from loyalty.transactions import Transactions
+
+__all__ = ["UNITS", "CustomerSummary", "summarize"]
+
+Frame = nw.LazyFrame[Any]
+
+UNITS: Mapping[str, float] = {"day": 1.0, "week": 7.0, "month": 365.25 / 12.0, "year": 365.25}  # in days
+_KEYS = ("frequency", "recency_key", "age_key")  # what customers of a cell have in common, as the engine holds it
+
+
+@takes_transactions
+def summarize(
+    tx: Transactions,
+    unit: str = "week",
+    *,
+    until: Any = None,
+    acquired_from: Any = None,
+    acquired_until: Any = None,
+) -> CustomerSummary:
+    """Count every customer's repeat purchases and when the last one was: what lifetime models are fitted on.
+
+    Per customer x = purchases after the first, t_x = time from the first to the last purchase, T = time from the first
+    purchase to the end of the window, and the mean spend of the repeat purchases. All purchases that the log knows
+    count, also those before `observed_from`, and so do customers who bought only then: leaving them out would keep
+    the survivors among old customers and make everybody look more loyal than they are.
+
+    Args:
+        tx: The transactions.
+        unit: Unit of all times: "day", "week", "month" (365.25/12 days) or "year" (365.25 days).
+        until: Last day that counts, such as the end of a calibration period; the end of the window if None.
+        acquired_from: Only customers whose first purchase was on this day or later.
+        acquired_until: Only customers whose first purchase was on this day or earlier.
+
+    Returns:
+        The summary; nothing is computed before it is asked for its customers or cells.
+
+    Raises:
+        InvalidArgument: A unit or date is not allowed, or `until` lies outside the data.
+        EmptyData: No customer was acquired in the span.
+
+    Spend is net of every return that the log knows, also of those after `until`.
+
+    Ties and nulls: with `occasion="order"` several orders of a day are several purchases. The first purchase is the
+    largest of its day.
+
+    Examples:
+        >>> import pandas as pd, loyalty as ly
+        >>> log = pd.DataFrame({"customer_id": ["a", "a", "a", "b"], "amount": [10.0, 20.0, 30.0, 5.0],
+        ...                     "date": pd.to_datetime(["2024-01-01", "2024-01-08", "2024-01-22", "2024-01-15"])})
+        >>> summary = ly.summarize(ly.transactions(log, observed_until="2024-01-29"))
+        >>> summary.to_native().sort_values("customer_id")
+          customer_id  frequency  recency  age  monetary_value
+        0           a          2      3.0  4.0            25.0
+        1           b          0      0.0  2.0             0.0
+    """
+    checks.choice("unit", unit, tuple(UNITS))
+    last = tx.window.last if until is None else periods.day_number(until, "until")
+    known = tx.data_window()
+    if not known.first <= last <= known.last:
+        raise InvalidArgument(
+            f"until={until!r} lies outside the data ({periods.to_date(known.first)} to {tx.observed_until}): "
+            "give a date within."
+        )
+    first_acquired = None if acquired_from is None else periods.day_number(acquired_from, "acquired_from")
+    last_acquired = None if acquired_until is None else periods.day_number(acquired_until, "acquired_until")
+    if first_acquired is not None and last_acquired is not None and first_acquired > last_acquired:
+        raise InvalidArgument(f"acquired_from={acquired_from!r} comes after acquired_until={acquired_until!r}.")
+    rows = _of_transactions(tx, last, (first_acquired, last_acquired))
+    summary = CustomerSummary(
+        engine=tx.engine,
+        customer=tx.customer,
+        unit=unit,
+        scale=UNITS[unit],
+        rows=rows,
+        has_spend=True,
+        weighted=False,
+        until=periods.to_date(last),
+        notes=_history_notes(tx, first_acquired),
+    )
+    if not len(summary.cells):
+        raise EmptyData(
+            f"no customer was acquired from {acquired_from or periods.to_date(known.first)} to "
+            f"{acquired_until or periods.to_date(last)}: widen the span."
+        )
+    return summary
+
+
+def _of_transactions(tx: Transactions, last: int, acquired: tuple[int | None, int | None]) -> Callable[[], Frame]:
+    """Return what gives the rows of customers: their key columns in days, and mean repeat spend."""
+
+    def rows() -> Frame:
+        people = _people(tx, last).with_columns(frequency=nw.col("purchases") - 1)
+        first, until = acquired
+        if first is not None:
+            people = people.filter(nw.col("first_day") >= first)
+        if until is not None:
+            people = people.filter(nw.col("first_day") <= until)
+        repeats = nw.col("spend") - nw.col("first_spend")
+        divisor = nw.when(nw.col("frequency") > 0).then(nw.col("frequency")).otherwise(nw.lit(1))
+        mean = nw.when(nw.col("frequency") > 0).then(repeats / divisor).otherwise(nw.lit(0.0))
+        before = nw.when(nw.col("first_day") < tx.window.first).then(nw.lit(1)).otherwise(nw.lit(0))
+        known = {"acquired_before": before} if tx.rules.history else {}
+        return people.select(
+            "customer",
+            "frequency",
+            recency_key=(nw.col("last_day") - nw.col("first_day")).cast(nw.Int64),
+            age_key=(last - nw.col("first_day")).cast(nw.Int64),
+            monetary_value=mean,
+            **known,
+        )
+
+    return rows
+
+
+def _people(tx: Transactions, last: int) -> Frame:
+    """Return the customers with all their purchases up to a day, those before the window included."""
+    if last == tx.window.last and not tx.rules.history:
+        return tx.customers
+
+    def build() -> Frame:
+        rules = dataclasses.replace(tx.rules, window=periods.Window(tx.data_window().first, last), history=False)
+        return ledger.customers(tx.engine.table("purchases").filter(nw.col("day") <= last), rules)
+
+    return tx.kept(f"people_until_{last}".replace("-", "m"), build)
+
+
+def _history_notes(tx: Transactions, acquired_from: int | None) -> tuple[str, ...]:
+    """Return what a reader must know about purchases before the window or before the log."""
+    start = tx.data_window().first
+    notes = []
+    if tx.rules.history:
+        notes.append(
+            f"Purchases before {tx.observed_from} count too, and so do customers who bought only then "
+            "(column acquired_before)."
+        )
+    if acquired_from is None or acquired_from <= start:
+        notes.append(
+            f"The log begins on {periods.to_date(start)}: customers who had bought before count as new from their "
+            "first purchase in it. If there were such customers, pass acquired_from= with a later date."
+        )
+    return tuple(notes)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class CustomerSummary:
+    """Per customer: x repeat purchases, t_x time of the last one, T time observed, mean spend of the repeats.
+
+    Made by `summarize`, or by `CustomerSummary.of` from a table that holds these columns already.
+
+    Attributes:
+        engine: Where the rows live; for authors.
+        customer: The caller's name of the customer column; None where the table has none.
+        unit: Unit of times: "day", "week", "month" or "year".
+        scale: How many of the engine's time keys make a unit.
+        rows: Gives the rows in the engine; for authors.
+        has_spend: Whether the mean spend is known.
+        weighted: Whether a row stands for `weight` customers.
+        until: Last day that counts; None where it is not known.
+        notes: What a reader must know, a sentence each.
+    """
+
+    engine: engines.Engine
+    customer: Any
+    unit: str
+    scale: float
+    rows: Callable[[], Frame]
+    has_spend: bool
+    weighted: bool
+    until: dt.date | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        frame: Any,
+        *,
+        unit: str,
+        customer: Any = None,
+        frequency: Any = "frequency",
+        recency: Any = "recency",
+        age: Any = "T",
+        monetary_value: Any = None,
+        weight: Any = None,
+    ) -> CustomerSummary:
+        """Return the summary that a table already holds, such as one made by lifetimes.
+
+        Args:
+            frame: Any kind of table that `transactions` opens, with a row per customer (or, with `weight`, per group
+                of customers with the same history).
+            unit: Unit of its times: "day", "week", "month" or "year".
+            customer: Column of customer ids; None where there is none (lifetimes keeps ids in the index: pass
+                `frame.reset_index()` and its name).
+            frequency: Column of the number of repeat purchases.
+            recency: Column of the time from the first to the last purchase.
+            age: Column of the time observed since the first purchase.
+            monetary_value: Column of the mean spend of repeat purchases; None where it is not known.
+            weight: Column of how many customers a row stands for, any positive numbers.
+
+        Raises:
+            ColumnError: A column is missing or holds no numbers.
+            InvalidRows: A row cannot be: a missing or negative number, a broken count of purchases, recency beyond
+                age, or no repeat purchase and yet a recency.
+            EmptyData: The table has no rows.
+
+        Examples:
+            >>> import pandas as pd, loyalty as ly
+            >>> made = pd.DataFrame({"id": [1, 2], "frequency": [2, 0], "recency": [30.43, 0], "T": [38.86, 20.0]})
+            >>> print(ly.CustomerSummary.of(made, unit="week", customer="id"))
+            2 customers: 1 without a repeat purchase, 2 repeat purchases in all, 2 cells; time in weeks.
+        """
+        checks.choice("unit", unit, tuple(UNITS))
+        engine = engines.connect(frame)
+        named = {"customer": customer, "frequency": frequency, "recency_key": recency, "age_key": age}
+        named |= {"monetary_value": monetary_value, "weight": weight}
+        columns = {role: checks.column(_argument(role), label, engine.labels)
+                   for role, label in named.items() if label is not None}  # fmt: skip
+        spec = engines.RowSpec(columns=columns)
+        kept = engine.persist(engine.rows(spec), "summary")
+        _refuse_impossible(engine, kept, columns)
+        return cls(
+            engine=engine,
+            customer=customer,
+            unit=unit,
+            scale=1.0,
+            rows=lambda: _tidy(engine.table(kept), columns),
+            has_spend=monetary_value is not None,
+            weighted=weight is not None,
+        )
+
+    @property
+    def days_per_unit(self) -> float:
+        """Length of the unit in days."""
+        return UNITS[self.unit]
+
+    @property
+    def kind(self) -> str:
+        """Kind of eager frame that came in: "pandas", "polars" or "pyarrow"."""
+        return self.engine.kind
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The distinct histories with the number of customers of each, times in units, in a fixed order."""
+        found = self._counted
+        x, recency, age = (found[name].to_numpy().astype(np.float64) for name in _KEYS)
+        step = 1.0 / self.scale if found["age_key"].type == "int64" else None
+        return Cells(x, recency / self.scale, age / self.scale, found["weight"].to_numpy().astype(np.float64), step)
+
+    @cached_property
+    def spend_cells(self) -> SpendCells:
+        """The distinct (repeat purchases, mean spend) that a spend model is fitted on."""
+        from loyalty.clv.spend_cells import SpendCells
+
+        if not self.has_spend:
+            raise InvalidArgument(
+                "this summary holds no spend: pass monetary_value=<column> to CustomerSummary.of, or make it with "
+                "summarize()."
+            )
+        return SpendCells.from_frame(self.frame(), self.collect)
+
+    @cached_property
+    def n_customers(self) -> float:
+        """Number of customers, or the sum of their weights."""
+        customers = self.cells.customers
+        return int(customers) if customers.is_integer() else customers
+
+    @cached_property
+    def _counted(self) -> pa.Table:
+        """The cells as the engine holds them: the keys and `weight`, ordered."""
+        size = nw.col("weight").sum() if self.weighted else nw.len().alias("weight")
+        found = self.collect(self.rows().group_by(*_KEYS).agg(size))
+        return found.take(_order(*(found[name].to_numpy() for name in _KEYS)))
+
+    def frame(self) -> Frame:
+        """Return the customers as a lazy Narwhals frame of the engine.
+
+        Columns: `customer` (where there is one), `frequency`, `recency` and `age` in units, `monetary_value` (where
+        spend is known; 0 without a repeat purchase), `weight` (where weighted), `acquired_before` (0 or 1, where the
+        log has purchases before the window).
+        """
+        return self._shown(self.rows())
+
+    def with_cells(self, columns: Mapping[str, NDArray[Any]]) -> Frame:
+        """Return `frame()` widened by columns that have one value per cell, in the order of `cells`."""
+        import pyarrow as pa
+
+        keys = {f"cell_{name}": self._counted[name] for name in _KEYS}
+        attached = self.engine.attach(pa.table({**keys, **columns}))
+        rows = self.rows().join(attached, left_on=list(_KEYS), right_on=list(keys), how="inner")
+        return self._shown(rows, list(columns))
+
+    def _shown(self, rows: Frame, more: list[str] | None = None) -> Frame:
+        """Return rows with times in units instead of the engine's keys."""
+        here = rows.collect_schema().names()
+        front = [name for name in ("customer",) if name in here]
+        back = [name for name in ("monetary_value", "weight", "acquired_before") if name in here]
+        return rows.with_columns(recency=nw.col("recency_key") / self.scale, age=nw.col("age_key") / self.scale).select(
+            *front, "frequency", "recency", "age", *back, *(more or [])
+        )
+
+    def collect(self, frame: Frame) -> pa.Table:
+        """Run a query of the engine and return its rows as a PyArrow table."""
+        return self.engine.collect(frame)
+
+    def hand_back(self, frame: Frame) -> Any:
+        """Return a per-customer frame in the source's kind, ids and their column name as they came in."""
+        return self.engine.hand_back(frame, customer=self.customer)
+
+    def to_native(self) -> Any:
+        """Return the customers in the source's kind: the columns of `frame`, ids under the caller's name."""
+        return self.hand_back(self.frame())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON-ready values."""
+        cells = self.cells
+        return {
+            "customers": wording.jsonable(self.n_customers),
+            "without_repeat": wording.jsonable(_whole(cells.weight[cells.x == 0].sum())),
+            "repeat_purchases": wording.jsonable(_whole((cells.weight * cells.x).sum())),
+            "cells": len(cells),
+            "unit": self.unit,
+            "until": wording.jsonable(self.until),
+            "notes": list(self.notes),
+        }
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        told = self.to_dict()
+        until = f" until {self.until}" if self.until else ""
+        return (
+            f"{wording.counted(told['customers'], 'customers')}{until}: {wording.plain(told['without_repeat'])} "
+            f"without a repeat purchase, {wording.counted(told['repeat_purchases'], 'repeat purchases')} in all, "
+            f"{wording.counted(told['cells'], 'cells')}; time in {self.unit}s."
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(name.replace("_", " "), wording.plain(value)) for name, value in self.to_dict().items()
+                if name != "notes" and value is not None]  # fmt: skip
+        rows += [("note", note) for note in self.notes]
+        return wording.html_table(("customer summary", ""), rows)
+
+
+def _whole(value: float) -> float:
+    """Return a sum of counts as the whole number it is."""
+    return int(value) if float(value).is_integer() else float(value)
+
+
+def _order(x: NDArray[Any], recency: NDArray[Any], age: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the places of cells in order of x, T, t_x: sums over them do not depend on how the engine ordered them."""
+    if age.dtype.kind == "i" and len(x):
+        width = int(age.max()) + 1
+        if (int(x.max()) + 1) * width * width < 2**63:
+            return np.argsort((x.astype(np.int64) * width + age) * width + recency)
+    return np.lexsort((recency, age, x))
+
+
+def _argument(role: str) -> str:
+    """Return the name of the argument that names a column."""
+    return {"recency_key": "recency", "age_key": "age"}.get(role, role)
+
+
+def _tidy(rows: Frame, columns: Mapping[str, Any]) -> Frame:
+    """Return the rows of a ready-made table, spend without a repeat purchase being nothing."""
+    if "monetary_value" in columns:
+        repeat = nw.col("frequency") > 0
+        rows = rows.with_columns(monetary_value=nw.when(repeat).then(nw.col("monetary_value")).otherwise(nw.lit(0.0)))
+    return rows
+
+
+def _refuse_impossible(engine: engines.Engine, kept: str, columns: Mapping[str, Any]) -> None:
+    """Raise where a row of a ready-made table cannot be a customer's history."""
+    x, recency, age = (nw.col(name) for name in _KEYS)
+    lacking = {role: nw.col(role).is_null() for role in columns if role not in {"customer", "monetary_value"}}
+    wrong = {
+        **{f"{_argument(role)} missing or not finite": test for role, test in lacking.items()},
+        "frequency negative or no whole number": (x < 0) | (x != x.floor()),
+        "recency negative": recency < 0,
+        "recency beyond age": recency > age,
+        "recency without a repeat purchase": (x == 0) & (recency > 0),
+    }
+    if "customer" in columns:
+        wrong["customer missing"] = nw.col("customer").is_null()
+    if "weight" in columns:
+        wrong["weight not above 0"] = nw.col("weight") <= 0
+    if "monetary_value" in columns:
+        wrong["monetary_value missing with a repeat purchase"] = (x > 0) & nw.col("monetary_value").is_null()
+    tests = {f"t{at}": nw.when(test).then(nw.lit(1)).otherwise(nw.lit(0)) for at, test in enumerate(wrong.values())}
+    flagged = engine.table(kept).with_columns(**tests)
+    counts = engine.collect(flagged.select(nw.len().alias("n"), *(nw.col(name).sum() for name in tests))).to_pylist()[0]
+    if not counts["n"]:
+        raise EmptyData("the table of customers has no rows.")
+    for name, what in zip(tests, wrong, strict=True):
+        if counts[name]:
+            raise InvalidRows(
+                f"{counts[name]:,} of {counts['n']:,} customers cannot be: {what}. Mend or leave out these rows; "
+                "frequency counts repeat purchases only, and all times run from the first purchase.",
+                column=str(columns.get(what.split(maxsplit=1)[0], "")),
+                count=int(counts[name]),
+            )
