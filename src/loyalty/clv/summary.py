@@ -14,7 +14,8 @@ import numpy as np
 
 from loyalty import checks, engines, ledger, periods, wording
 from loyalty.clv.cells import Cells
-from loyalty.errors import EmptyData, InvalidArgument, InvalidRows
+from loyalty.clv.ready_made import KEYS, argument, refuse_impossible, tidy
+from loyalty.errors import EmptyData, InvalidArgument
 from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ __all__ = ["UNITS", "CustomerSummary", "summarize"]
 Frame = nw.LazyFrame[Any]
 
 UNITS: Mapping[str, float] = {"day": 1.0, "week": 7.0, "month": 365.25 / 12.0, "year": 365.25}  # in days
-_KEYS = ("frequency", "recency_key", "age_key")  # what customers of a cell have in common, as the engine holds it
 
 
 @takes_transactions
@@ -236,17 +236,17 @@ class CustomerSummary:
         engine = engines.connect(frame)
         named = {"customer": customer, "frequency": frequency, "recency_key": recency, "age_key": age}
         named |= {"monetary_value": monetary_value, "weight": weight}
-        columns = {role: checks.column(_argument(role), label, engine.labels)
+        columns = {role: checks.column(argument(role), label, engine.labels)
                    for role, label in named.items() if label is not None}  # fmt: skip
         spec = engines.RowSpec(columns=columns)
         kept = engine.persist(engine.rows(spec), "summary")
-        _refuse_impossible(engine, kept, columns)
+        refuse_impossible(engine, kept, columns)
         return cls(
             engine=engine,
             customer=customer,
             unit=unit,
             scale=1.0,
-            rows=lambda: _tidy(engine.table(kept), columns),
+            rows=lambda: tidy(engine.table(kept), columns),
             has_spend=monetary_value is not None,
             weighted=weight is not None,
         )
@@ -265,7 +265,7 @@ class CustomerSummary:
     def cells(self) -> Cells:
         """The distinct histories with the number of customers of each, times in units, in a fixed order."""
         found = self._counted
-        x, recency, age = (found[name].to_numpy().astype(np.float64) for name in _KEYS)
+        x, recency, age = (found[name].to_numpy().astype(np.float64) for name in KEYS)
         step = 1.0 / self.scale if found["age_key"].type == "int64" else None
         return Cells(x, recency / self.scale, age / self.scale, found["weight"].to_numpy().astype(np.float64), step)
 
@@ -291,8 +291,8 @@ class CustomerSummary:
     def _counted(self) -> pa.Table:
         """The cells as the engine holds them: the keys and `weight`, ordered."""
         size = nw.col("weight").sum() if self.weighted else nw.len().alias("weight")
-        found = self.collect(self.rows().group_by(*_KEYS).agg(size))
-        return found.take(_order(*(found[name].to_numpy() for name in _KEYS)))
+        found = self.collect(self.rows().group_by(*KEYS).agg(size))
+        return found.take(_order(*(found[name].to_numpy() for name in KEYS)))
 
     def frame(self) -> Frame:
         """Return the customers as a lazy Narwhals frame of the engine.
@@ -307,9 +307,9 @@ class CustomerSummary:
         """Return `frame()` widened by columns that have one value per cell, in the order of `cells`."""
         import pyarrow as pa
 
-        keys = {f"cell_{name}": self._counted[name] for name in _KEYS}
+        keys = {f"cell_{name}": self._counted[name] for name in KEYS}
         attached = self.engine.attach(pa.table({**keys, **columns}))
-        rows = self.rows().join(attached, left_on=list(_KEYS), right_on=list(keys), how="inner")
+        rows = self.rows().join(attached, left_on=list(KEYS), right_on=list(keys), how="inner")
         return self._shown(rows, list(columns))
 
     def _shown(self, rows: Frame, more: list[str] | None = None) -> Frame:
@@ -377,48 +377,3 @@ def _order(x: NDArray[Any], recency: NDArray[Any], age: NDArray[Any]) -> NDArray
         if (int(x.max()) + 1) * width * width < 2**63:
             return np.argsort((x.astype(np.int64) * width + age) * width + recency)
     return np.lexsort((recency, age, x))
-
-
-def _argument(role: str) -> str:
-    """Return the name of the argument that names a column."""
-    return {"recency_key": "recency", "age_key": "age"}.get(role, role)
-
-
-def _tidy(rows: Frame, columns: Mapping[str, Any]) -> Frame:
-    """Return the rows of a ready-made table, spend without a repeat purchase being nothing."""
-    if "monetary_value" in columns:
-        repeat = nw.col("frequency") > 0
-        rows = rows.with_columns(monetary_value=nw.when(repeat).then(nw.col("monetary_value")).otherwise(nw.lit(0.0)))
-    return rows
-
-
-def _refuse_impossible(engine: engines.Engine, kept: str, columns: Mapping[str, Any]) -> None:
-    """Raise where a row of a ready-made table cannot be a customer's history."""
-    x, recency, age = (nw.col(name) for name in _KEYS)
-    lacking = {role: nw.col(role).is_null() for role in columns if role not in {"customer", "monetary_value"}}
-    wrong = {
-        **{f"{_argument(role)} missing or not finite": test for role, test in lacking.items()},
-        "frequency negative or no whole number": (x < 0) | (x != x.floor()),
-        "recency negative": recency < 0,
-        "recency beyond age": recency > age,
-        "recency without a repeat purchase": (x == 0) & (recency > 0),
-    }
-    if "customer" in columns:
-        wrong["customer missing"] = nw.col("customer").is_null()
-    if "weight" in columns:
-        wrong["weight not above 0"] = nw.col("weight") <= 0
-    if "monetary_value" in columns:
-        wrong["monetary_value missing with a repeat purchase"] = (x > 0) & nw.col("monetary_value").is_null()
-    tests = {f"t{at}": nw.when(test).then(nw.lit(1)).otherwise(nw.lit(0)) for at, test in enumerate(wrong.values())}
-    flagged = engine.table(kept).with_columns(**tests)
-    counts = engine.collect(flagged.select(nw.len().alias("n"), *(nw.col(name).sum() for name in tests))).to_pylist()[0]
-    if not counts["n"]:
-        raise EmptyData("the table of customers has no rows.")
-    for name, what in zip(tests, wrong, strict=True):
-        if counts[name]:
-            raise InvalidRows(
-                f"{counts[name]:,} of {counts['n']:,} customers cannot be: {what}. Mend or leave out these rows; "
-                "frequency counts repeat purchases only, and all times run from the first purchase.",
-                column=str(columns.get(what.split(maxsplit=1)[0], "")),
-                count=int(counts[name]),
-            )
