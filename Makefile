@@ -20,8 +20,9 @@ REST := slow or engines
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.package  ## install the package and run examples/quickstart.py
+demo: .venv/.package  ## install the package and run examples/quickstart.py and examples/clv.py
 	$(BIN)/python examples/quickstart.py
+	$(BIN)/python examples/clv.py
 
 test: .venv/.test  ## the quick tests, the documentation's examples among them
 	$(PYTEST) -m "not ($(REST))"

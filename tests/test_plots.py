@@ -135,6 +135,26 @@ def tenure_table():
                   "at_risk": [100, 50, 10]})  # fmt: skip
 
 
+def tracking_table(weeks=20, models=("A", "B"), **changed):
+    start, rising = dt.date(1997, 1, 1), [float(week * week) for week in range(1, weeks + 1)]
+    columns = {
+        "start": [start + dt.timedelta(days=7 * week) for week in range(weeks)],
+        "complete": [week + 1 < weeks for week in range(weeks)],
+        "part": ["calibration" if week < weeks // 2 else "holdout" for week in range(weeks)],
+    }
+    for place, name in enumerate(("actual", *models)):
+        columns |= {
+            name: [1.1**place * value for value in rising],
+            f"cumulative_{name}": [9.0 * value for value in rising],
+        }
+    return table(columns, name="repeat purchases by week", **changed)
+
+
+def frequency_table(models=("A", "B")):
+    groups = {"frequency": ["0", "1", "7+"], "customers": [100, 20, 3], "actual": [0.2, 0.7, 6.5]}
+    return table(groups | {name: [0.1, 0.6, 6.0 + place] for place, name in enumerate(models)})
+
+
 CASES = {
     "estimates": (plots.estimates, lambda: [share(0.2, 0.1, 0.3), share(NAN), share(0.5)]),
     "mixed estimates": (plots.estimates, lambda: [share(0.2, 0.1, 0.3), share(2e6, 1e6, 3e6, unit="money")]),
@@ -158,6 +178,11 @@ CASES = {
     "gaps": (plots.inter_purchase_times, gaps_table),
     "spend": (plots.spend_distribution, spend_table),
     "tenure": (plots.tenure, tenure_table),
+    "tracking": (plots.tracking, tracking_table),
+    "tracking of six models": (plots.tracking, lambda: tracking_table(models=tuple("ABCDEF"))),
+    "tracking of one week": (plots.tracking, lambda: tracking_table(1)),
+    "conditional expectation": (plots.conditional_expectation, frequency_table),
+    "conditional expectation of six": (plots.conditional_expectation, lambda: frequency_table(tuple("ABCDEF"))),
 }
 CASE = pytest.mark.parametrize("case", CASES)
 
@@ -315,6 +340,8 @@ def test_hostile_words_are_only_words(word):
         plots.cohort_curves(cohort_result([word, *map(str, range(9))])),
         plots.rfm(rfm_result(segment=lambda r, _: word if r > 1 else "")),
         plots.retention(replace(retention_table(), name=word, definition=word)),
+        plots.tracking(tracking_table(models=(word,))),
+        plots.conditional_expectation(frequency_table((word, "b"))),
         plots.nps(nps_result(counted=word)),
         plots.pareto(pareto_result(revenue_share=share(NAN), notes=(word,))),
     ]

@@ -8,8 +8,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from loyalty import datasets, errors, plots
+    from loyalty import datasets, errors, interop, plots
+    from loyalty.clv.backtest import Backtest, backtest
+    from loyalty.clv.bootstrap import parametric_bootstrap
+    from loyalty.clv.contractual import BDW, SBG
+    from loyalty.clv.counts import SurvivalCounts, survival_counts
+    from loyalty.clv.discrete import BGBB
+    from loyalty.clv.lifetime import BGNBD, MBGNBD, NBD, GGomNBD, ParetoNBD
+    from loyalty.clv.nested import likelihood_ratio_test
+    from loyalty.clv.opportunities import Opportunities, opportunities
+    from loyalty.clv.saving import load
+    from loyalty.clv.spend import GammaGamma
     from loyalty.clv.summary import CustomerSummary, summarize
+    from loyalty.clv.tracking import tracking
+    from loyalty.clv.value import CLVModel, CustomerValue, clv, fit_clv
     from loyalty.estimates import Estimate
     from loyalty.metrics.allocation import WalletAllocation, wallet_allocation
     from loyalty.metrics.cohorts import Cohorts, cohorts
@@ -31,9 +43,34 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Estimate": "estimates",
+    "Backtest": "clv.backtest",
+    "backtest": "clv.backtest",
+    "parametric_bootstrap": "clv.bootstrap",
+    "BDW": "clv.contractual",
+    "SBG": "clv.contractual",
+    "SurvivalCounts": "clv.counts",
+    "survival_counts": "clv.counts",
+    "BGBB": "clv.discrete",
+    "BGNBD": "clv.lifetime",
+    "GGomNBD": "clv.lifetime",
+    "MBGNBD": "clv.lifetime",
+    "NBD": "clv.lifetime",
+    "ParetoNBD": "clv.lifetime",
+    "likelihood_ratio_test": "clv.nested",
+    "Opportunities": "clv.opportunities",
+    "opportunities": "clv.opportunities",
+    "load": "clv.saving",
+    "GammaGamma": "clv.spend",
     "CustomerSummary": "clv.summary",
     "summarize": "clv.summary",
+    "tracking": "clv.tracking",
+    "CLVModel": "clv.value",
+    "CustomerValue": "clv.value",
+    "clv": "clv.value",
+    "fit_clv": "clv.value",
+    "Estimate": "estimates",
+    "WalletAllocation": "metrics.allocation",
+    "wallet_allocation": "metrics.allocation",
     "Cohorts": "metrics.cohorts",
     "cohorts": "metrics.cohorts",
     "repurchase_rate": "metrics.repurchase",
@@ -51,9 +88,7 @@ _HOMES = {
     "HistoricalValue": "metrics.value",
     "historical_value": "metrics.value",
     "ShareOfWallet": "metrics.wallet",
-    "WalletAllocation": "metrics.allocation",
     "share_of_wallet": "metrics.wallet",
-    "wallet_allocation": "metrics.allocation",
     "Overview": "overview",
     "overview": "overview",
     "Pareto": "segments.pareto",
@@ -69,35 +104,57 @@ _HOMES = {
     "Transactions": "transactions",
     "transactions": "transactions",
 }
-_ROOMS = ("datasets", "errors", "plots")
+_ROOMS = ("datasets", "errors", "interop", "plots")
 
 __all__ = [
+    "BDW",
+    "BGBB",
+    "BGNBD",
+    "MBGNBD",
+    "NBD",
     "NPS",
     "RFM",
+    "SBG",
+    "Backtest",
+    "CLVModel",
     "Cohorts",
     "CustomerSummary",
+    "CustomerValue",
     "Estimate",
     "EstimateSet",
+    "GGomNBD",
+    "GammaGamma",
     "Grouped",
     "HistoricalValue",
+    "Opportunities",
     "Overview",
     "Pareto",
+    "ParetoNBD",
     "RevenueRetention",
     "ShareOfWallet",
     "Spending",
+    "SurvivalCounts",
     "Table",
     "Tenure",
     "Transactions",
     "WalletAllocation",
     "__version__",
+    "backtest",
     "churn_rate",
+    "clv",
     "cohorts",
     "datasets",
     "errors",
+    "fit_clv",
     "historical_value",
+    "interop",
+    "likelihood_ratio_test",
+    "load",
     "nps",
     "nps_difference",
+    "opportunities",
     "overview",
+    "parametric_bootstrap",
     "pareto",
     "plots",
     "purchase_gaps",
@@ -109,7 +166,9 @@ __all__ = [
     "share_of_wallet",
     "spending",
     "summarize",
+    "survival_counts",
     "tenure",
+    "tracking",
     "transactions",
     "upsell_ratio",
     "wallet_allocation",

@@ -13,7 +13,7 @@ __all__ = ["Cells"]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Cells:
     """All that the likelihood of a lifetime model needs: distinct histories and how many customers had each.
 

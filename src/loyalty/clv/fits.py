@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty import checks, intervals, wording
+from loyalty import intervals, wording
+from loyalty.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from loyalty.clv.fitting import Optimum
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Fit"]
 
 Floats = NDArray[np.float64]
+
+_STATUSES = ("converged", "ridge", "boundary")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -99,7 +102,7 @@ class Fit:
         Args:
             confidence: Level, between 0 and 1.
         """
-        z = intervals.normal_quantile(0.5 + checks.confidence_level(confidence) / 2.0)
+        z = intervals.normal_quantile(confidence)
         found = {}
         for name, value in self.params.items():
             spread = z * self.standard_errors[name] / value if value else math.nan
@@ -133,6 +136,56 @@ class Fit:
             "data": wording.jsonable(dict(self.data)),
         }
 
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Return the fit that `to_dict` made into JSON-ready values. Nothing that it holds is run.
+
+        Args:
+            saved: What `to_dict` returned, or what was read from its JSON.
+
+        Raises:
+            InvalidArgument: Something is missing, of a wrong type or shape, or cannot be.
+        """
+        params = _numbers(_part(saved, "params", Mapping), "params")
+        identified = _part(saved, "identified", Mapping)
+        names = cls.parameter_names(_part(saved, "model", str))
+        if not params or (names is not None and tuple(params) != names):
+            raise _corrupt(f"params are {', '.join(params) or 'none'} and should be {', '.join(names or ())}")
+        if tuple(identified) != tuple(params) or not all(isinstance(known, bool) for known in identified.values()):
+            raise _corrupt("identified is not a truth value per parameter")
+        if min(params.values()) < 0.0:
+            raise _corrupt("a parameter is negative")
+        notes = _part(saved, "notes", list)
+        if not all(isinstance(note, str) for note in notes):
+            raise _corrupt("notes are not texts")
+        if saved.get("status") not in _STATUSES:
+            raise _corrupt(f"status is {saved.get('status')!r}")
+        return cls(
+            model=saved["model"],
+            params=params,
+            log_covariance=_matrix(_part(saved, "log_covariance", list), len(params)),
+            identified=dict(identified),
+            log_likelihood=_number(saved, "log_likelihood"),
+            customers=_number(saved, "customers"),
+            status=saved["status"],
+            notes=tuple(notes),
+            unit=_part(saved, "unit", str),
+            l2=_number(saved, "l2"),
+            evaluations=int(_number(saved, "evaluations")),
+            data=dict(_part(saved, "data", Mapping)),
+            **cls.further(saved),
+        )
+
+    @classmethod
+    def parameter_names(cls, model: str) -> tuple[str, ...] | None:  # noqa: ARG003 (subclasses look at the model)
+        """Return the names that the parameters of a model must have, in order; None where any will do."""
+        return None
+
+    @classmethod
+    def further(cls, saved: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG003 (subclasses read theirs)
+        """Return the fields that a subclass adds, read from what its `to_dict` made."""
+        return {}
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit to a JSON file, which `loyalty.load` reads back."""
         from loyalty.clv import saving
@@ -156,7 +209,7 @@ class Fit:
 
     def _repr_html_(self) -> str:
         spans = self.intervals()
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (name, f"{value:.6g}", f"{self.standard_errors[name]:.3g}", "{:.4g} – {:.4g}".format(*spans[name]))
             for name, value in self.params.items()
         ]
@@ -164,3 +217,45 @@ class Fit:
         unit = f", time in {self.unit}s" if self.unit else ""
         caption = f"{self.model}{unit}: log-likelihood {self.log_likelihood:,.3f}, {self.status}"
         return wording.html_table(("parameter", "estimate", "standard error", "95 % interval"), rows, caption)
+
+
+def _corrupt(what: str) -> InvalidArgument:
+    """Return the error for values that are no saved fit."""
+    return InvalidArgument(f"this is no saved fit: {what}. Pass what to_dict() returned, unchanged.")
+
+
+def _part(saved: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Return an entry of a type."""
+    if not isinstance(saved, Mapping) or not isinstance(saved.get(name), kind):
+        raise _corrupt(f"{name} is missing or no {kind.__name__.lower()}")
+    return saved[name]
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a finite number, and no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _number(saved: Mapping[str, Any], name: str) -> float:
+    """Return an entry that is a finite number."""
+    if not _is_number(saved.get(name)):
+        raise _corrupt(f"{name} is missing or no finite number")
+    return float(saved[name])
+
+
+def _numbers(named: Mapping[str, Any], what: str) -> dict[str, float]:
+    """Return names with their finite numbers."""
+    if not all(isinstance(name, str) and _is_number(value) for name, value in named.items()):
+        raise _corrupt(f"{what} are not finite numbers by name")
+    return {name: float(value) for name, value in named.items()}
+
+
+def _matrix(rows: list[Any], size: int) -> Floats:
+    """Return a square matrix of finite numbers that is symmetric and has no negative variance."""
+    square = len(rows) == size and all(isinstance(row, list) and len(row) == size for row in rows)
+    if not square or not all(_is_number(value) for row in rows for value in row):
+        raise _corrupt(f"log_covariance is no matrix of {size} × {size} finite numbers")
+    matrix = np.array(rows, dtype=np.float64)
+    if not np.allclose(matrix, matrix.T, rtol=1e-9, atol=1e-300) or (np.diag(matrix) < 0.0).any():
+        raise _corrupt("log_covariance is not symmetric, or a variance is negative")
+    return matrix

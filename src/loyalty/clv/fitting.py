@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,20 @@ __all__ = ["Optimum", "Problem", "maximise"]
 
 Floats = NDArray[np.float64]
 
-_SPAN = math.log(1e7)  # how far from 1 a parameter may go, in the problem's own scale, before it counts as unbounded
-_FLAT = 1e-8  # derivatives per customer below this are none
-_RISE = 1e-9  # a Newton step that promises less log-likelihood than this is not worth taking
-_LOOSE = 1e-3  # curvature along a direction below which the data do not say where on it the parameters lie
-_STEP = 1e-4  # of central differences in log parameters
-_MOST_STEPS = 60
+_SPAN = math.log(1e6)  # how far from 1 a parameter may go, in the problem's own scale, before it counts as unbounded
+_LOOSE = 1e-2  # curvature along a direction below which nothing is known on it: the logarithm's standard error is 10
+_TOUCH = 0.1  # a parameter with so much of a loose direction in it is not determined
+_STILL = 1e-10  # a step in log parameters that is none
+_RISE = 1e-9  # log-likelihood that is not worth a step along a loose direction
+_FRESH = 1e-7  # a curvature found this near still holds
+_STEEP = 1e-6  # a derivative per customer above this where the search ended means that it failed
+_STEP = 1e-3  # of central differences in log parameters
+_LONGEST = 2.0  # a step in a log parameter
+_TOUCHING = 1e-3  # a log parameter this near the end of its span is there
+_LITTLE = 0.01  # log-likelihood: a long step that promises less goes towards a limit, and may go on
+_FEW_STEPS = 60  # that tell whether another start leads to another summit
+_HIGHER = 1e-6  # log-likelihood by which another summit must be higher
+_MOST_STEPS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,8 @@ class Problem:
         sample: The same problem on some of the data, solved first to begin near the solution.
         l2: Penalty: l2 · Σ(log parameter)² is taken from the log-likelihood while searching, in the problem's scale.
         span: How far a log parameter may lie from 0.
+        starts: Further log parameters to begin with where the first end is weakly determined, since another summit may
+            be higher then.
     """
 
     names: tuple[str, ...]
@@ -46,6 +57,7 @@ class Problem:
     sample: Problem | None = None
     l2: float = 0.0
     span: float = _SPAN
+    starts: tuple[Floats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +68,12 @@ class Optimum:
         log_params: The logarithms of the parameters.
         log_likelihood: The sum there, without any penalty.
         gradient: Its derivatives (the penalty's included) per customer.
-        covariance: Covariance of the log parameters, shape (k, k); zero in the rows of parameters held at a bound.
-        identified: Which parameters the data determine.
+        covariance: Covariance of the log parameters, shape (k, k); zero along loose directions: where on them the
+            parameters lie counts as known.
+        identified: Which parameters the data determine, without any penalty.
         status: "converged", "ridge" or "boundary".
         evaluations: Passes over the data: likelihoods with gradients, and Hessians.
+        loose: Directions of length 1 along which the log-likelihood hardly changes, shape (number, k).
     """
 
     log_params: Floats
@@ -69,170 +83,261 @@ class Optimum:
     identified: NDArray[np.bool_]
     status: str
     evaluations: int
+    loose: Floats = field(default_factory=lambda: np.empty((0, 0)))
+
+
+class _Point(NamedTuple):
+    """A point of the search: log parameters, penalised sum, its gradient."""
+
+    theta: Floats
+    total: float
+    gradient: Floats
 
 
 def maximise(problem: Problem) -> Optimum:
     """Return the maximum of a log-likelihood.
 
-    L-BFGS from the start (on the sample, where there is one), then Newton steps on all data until the gradient is
-    nothing. Parameters are kept within the problem's span; one that runs into its end makes the status "boundary",
-    a direction without curvature makes it "ridge".
+    L-BFGS from the start (on the sample, where there is one), then Newton steps on all data until they are nothing; the
+    same from the other starts where some combination of log parameters has a standard error above 1. Parameters are
+    kept within the problem's span; one that runs into its end makes the status "boundary", a direction without
+    curvature makes it "ridge". Where the likelihood rises for ever more slowly towards a limit, the search ends when
+    another step would gain less than 1e-9.
 
     Raises:
         ConvergenceError: The likelihood still rises where the search ended, or cannot be evaluated.
     """
     search = _Search(problem)
-    if problem.sample is not None:
-        near = _Search(problem.sample)
-        theta = near.climb(np.clip(problem.start, -problem.span, problem.span))
-        curvature = near.curvature(theta) * (problem.customers / problem.sample.customers)
-        theta = search.newton(theta, curvature)
-    else:
-        theta = search.newton(search.climb(np.clip(problem.start, -problem.span, problem.span)), None)
-    return search.optimum(theta)
+    point, information = search.newton(*search.near())
+    if problem.starts and not _firm(information):
+        other = search.elsewhere(point)
+        if other is not None and not other[0].total <= point.total:
+            point, information = other
+    return search.optimum(point, information)
 
 
 class _Search:
-    """One search: counts its passes and remembers nothing else."""
+    """One search: counts its passes over the data and remembers nothing else."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.penalty = 2.0 * problem.l2 * np.eye(len(problem.start))  # what the penalty adds to the information
         self.evaluations = 0
 
-    def value(self, theta: Floats) -> tuple[float, Floats]:
-        """Return the penalised sum and its gradient."""
+    def at(self, theta: Floats) -> _Point:
+        """Return the penalised sum and its gradient at a point."""
         self.evaluations += 1
         total, gradient = self.problem.evaluate(theta)
         if self.problem.l2:
             total = total - self.problem.l2 * float(theta @ theta)
             gradient = gradient - 2.0 * self.problem.l2 * theta
-        return total, gradient
-
-    def curvature(self, theta: Floats) -> Floats:
-        """Return minus the second derivatives of the penalised sum."""
-        return self.information(theta) + 2.0 * self.problem.l2 * np.eye(len(theta))
+        return _Point(theta, float(total), gradient)
 
     def information(self, theta: Floats) -> Floats:
-        """Return minus the second derivatives of the sum itself."""
+        """Return minus the second derivatives of the sum itself, the penalty left out."""
         if self.problem.hessian is not None:
             self.evaluations += 1
             return -self.problem.hessian(theta)
-        size = len(theta)
-        matrix = np.empty((size, size))
-        for place in range(size):
-            step = np.zeros(size)
-            step[place] = _STEP
+        matrix = np.empty((len(theta), len(theta)))
+        for place, step in enumerate(_STEP * np.eye(len(theta))):
             self.evaluations += 2
-            above, below = (self.problem.evaluate(theta + sign * step)[1] for sign in (1.0, -1.0))
+            below, above = (self.problem.evaluate(theta + move)[1] for move in (-step, step))
             matrix[place] = (below - above) / (2.0 * _STEP)
         return (matrix + matrix.T) / 2.0
 
-    def climb(self, start: Floats) -> Floats:
+    def near(self) -> tuple[Floats, Floats | None]:
+        """Return a point near the maximum and, where a sample has told it, the curvature there."""
+        problem = self.problem
+        if problem.sample is not None:
+            search = _Search(problem.sample)
+            point, information = search.newton(*search.near())
+            return point.theta, information * (problem.customers / problem.sample.customers) + self.penalty
+        return self.climb(problem.start), None
+
+    def elsewhere(self, found: _Point) -> tuple[_Point, Floats] | None:
+        """Return the highest summit reached from the other starts, if one is higher than what was found."""
+        there = self if self.problem.sample is None else _Search(self.problem.sample)
+        best, highest = None, there.at(found.theta).total + _HIGHER
+        for start in self.problem.starts:
+            end = there.at(there.climb(start, _FEW_STEPS))
+            if end.total > highest or not math.isfinite(highest):
+                best, highest = end, end.total
+        return None if best is None else self.newton(best.theta, None)
+
+    def climb(self, start: Floats, most: int = 300) -> Floats:
         """Return where L-BFGS ends, on the average per customer."""
         from scipy.optimize import minimize
 
         n, span = self.problem.customers, self.problem.span
 
         def loss(theta: Floats) -> tuple[float, Floats]:
-            total, gradient = self.value(theta)
+            _, total, gradient = self.at(theta)
             return -total / n, -gradient / n
 
         found = minimize(
             loss,
-            start,
+            np.clip(start, -span, span),
             jac=True,
             method="L-BFGS-B",
             bounds=[(-span, span)] * len(start),
-            options={"maxiter": 500, "ftol": 1e-14, "gtol": 1e-7, "maxcor": 20},
+            options={"maxiter": most, "ftol": 1e-10, "gtol": 1e-6, "maxcor": 20},
         )
         return np.asarray(found.x, dtype=np.float64)
 
-    def newton(self, theta: Floats, curvature: Floats | None) -> Floats:
-        """Return where Newton steps end; a curvature given is used as long as it serves."""
-        span = self.problem.span
-        total, gradient = self.value(theta)
+    def newton(self, theta: Floats, curvature: Floats | None) -> tuple[_Point, Floats]:
+        """Return where Newton steps end, and the information there.
+
+        A curvature, given or found, serves for further steps, corrected by the change of gradient along each (SR1),
+        until they are nothing or bring little; then it is found anew.
+        """
+        point, information, found_at = self.at(theta), None, None
         for _ in range(_MOST_STEPS):
-            free = self._free(theta, gradient)
-            if not free.any() or np.abs(gradient[free]).max() <= _FLAT * self.problem.customers * 1e-2:
-                break
             fresh = curvature is None
-            matrix = self.curvature(theta) if curvature is None else curvature
-            step = np.zeros_like(theta)
-            step[free] = _uphill(matrix[np.ix_(free, free)], gradient[free])
-            promised = float(step @ gradient)
-            size, taken = 1.0, None
-            for _ in range(12):
-                there = np.clip(theta + size * step, -span, span)
-                trial = self.value(there)
-                if math.isfinite(trial[0]) and trial[0] >= total - 1e-13 * abs(total):
-                    taken = trial
+            if curvature is None:
+                information, found_at = self.information(point.theta), point.theta
+                curvature = information + self.penalty
+            step, promised = self.step(point, curvature)
+            if not step.any():
+                if fresh or _apart(found_at, point.theta) <= _FRESH:
                     break
-                size /= 4.0
-            if taken is None:
+                curvature = None
+                continue
+            higher = self.along(point, step, promised)
+            if higher is None:
                 if fresh:
                     break
                 curvature = None
                 continue
-            rise = taken[0] - total
-            serves = np.abs(taken[1][free]).max() < 0.3 * np.abs(gradient[free]).max()
-            theta, (total, gradient) = there, taken
-            if promised < _RISE and rise < _RISE:
+            left = self.step(higher, curvature)[1]
+            corrected = _corrected(curvature, higher.theta - point.theta, point.gradient - higher.gradient)
+            point, curvature = higher, corrected if left < 0.1 * promised else None
+        if information is None or _apart(found_at, point.theta) > _FRESH:
+            information = self.information(point.theta)
+        return point, information
+
+    def step(self, point: _Point, curvature: Floats) -> tuple[Floats, float]:
+        """Return the Newton step from a point, and how much it promises: twice the rise of a parabola.
+
+        It goes up whatever the curvature, and not beyond the ends of the span. A step of zeros means that there is
+        nowhere to go.
+        """
+        edge = self.problem.span - _TOUCHING
+        outward = np.where(np.abs(point.theta) >= edge, np.sign(point.theta), 0.0)
+        held = outward * point.gradient > 0.0
+        step = _uphill(point.gradient, curvature, ~held)
+        while (outward * step > 0.0).any():
+            held |= outward * step > 0.0
+            step = _uphill(point.gradient, curvature, ~held)
+        return step, float(step @ point.gradient)
+
+    def along(self, point: _Point, step: Floats, promised: float) -> _Point | None:
+        """Return the end of a step, shortened until it does not lead down; None where it always does.
+
+        Where it goes far and brings little, the likelihood rises towards a limit, ever more slowly: then it is
+        prolonged for as long as that brings something.
+        """
+        # Terms as large as the parameters cancel in the likelihood of each customer.
+        rounding = 1e-12 * abs(point.total) + 1e-15 * self.problem.customers * float(np.exp(point.theta.max()))
+        for size in 0.25 ** np.arange(10):
+            end = self.moved(point, size * step)
+            if end is not None and end.total >= point.total - rounding:
                 break
-            curvature = matrix if serves else None
-        return theta
+        else:
+            return None
+        while size == 1.0 and promised < _LITTLE and np.abs(step).max() >= 0.5:
+            step = 2.0 * step
+            beyond = self.moved(point, step)
+            if beyond is None or beyond.total <= end.total + _RISE:
+                break
+            end = beyond
+        return end
 
-    def _free(self, theta: Floats, gradient: Floats) -> NDArray[np.bool_]:
-        """Return which parameters are not pressed against the end of their span."""
-        edge = self.problem.span - 1e-6
-        return ~(((theta >= edge) & (gradient > 0)) | ((theta <= -edge) & (gradient < 0)))
+    def moved(self, point: _Point, step: Floats) -> _Point | None:
+        """Return the end of a step, or where it meets an end of the span; None where nothing can be evaluated there."""
+        span = self.problem.span
+        room = np.where(step > 0.0, span - point.theta, span + point.theta) / np.where(step == 0.0, 1.0, np.abs(step))
+        part = min(1.0, float(room[step != 0.0].min(initial=1.0)))
+        end = self.at(np.clip(point.theta + part * step, -span, span))
+        return end if math.isfinite(end.total) and np.isfinite(end.gradient).all() else None
 
-    def optimum(self, theta: Floats) -> Optimum:
+    def optimum(self, point: _Point, information: Floats) -> Optimum:
         """Return what is known about the point where the search ended."""
-        penalised, gradient = self.value(theta)
-        per_customer = gradient / self.problem.customers
-        free = np.abs(theta) < self.problem.span - 1e-3
-        if not math.isfinite(penalised) or (free.any() and np.abs(per_customer[free]).max() > 1e3 * _FLAT):
+        theta, per_customer = point.theta, point.gradient / self.problem.customers
+        inside = np.abs(theta) < self.problem.span - _TOUCHING
+        finite = math.isfinite(point.total) and bool(np.isfinite(information).all() and np.isfinite(theta).all())
+        steepest = float(np.abs(per_customer[inside]).max()) if inside.any() else 0.0
+        if not finite or (steepest > _STEEP and self.step(point, information + self.penalty)[1] > _STEEP):
             raise ConvergenceError(
                 "the fit did not converge: the log-likelihood still rises where the search ended "
-                f"(largest derivative per customer {np.abs(per_customer).max():.2g}). Look at the data (is there any "
-                "repeat purchase?), fit more customers, or pass l2=0.1 to hold the parameters.",
+                f"(largest derivative per customer {steepest:.2g}). Fit more customers, look for customers that cannot "
+                "be, or pass l2=0.1 to hold the parameters.",
                 params=dict(zip(self.problem.names, np.exp(theta).tolist(), strict=True)),
                 gradient=dict(zip(self.problem.names, per_customer.tolist(), strict=True)),
             )
-        covariance, identified = self._covariance(theta, free)
-        status = "boundary" if not free.all() else "converged" if identified.all() else "ridge"
+        loose = _loose(information)
+        held = bool(self.problem.l2) and not len(_loose(information + self.penalty))
         return Optimum(
             log_params=theta,
-            log_likelihood=penalised + self.problem.l2 * float(theta @ theta),
+            log_likelihood=point.total + self.problem.l2 * float(theta @ theta),
             gradient=per_customer,
-            covariance=covariance,
-            identified=identified,
-            status=status,
+            covariance=_covariance(information, self.penalty),
+            identified=inside & (np.abs(loose) < _TOUCH).all(axis=0),
+            status="boundary" if not inside.all() else "ridge" if len(loose) and not held else "converged",
             evaluations=self.evaluations,
+            loose=loose,
         )
 
-    def _covariance(self, theta: Floats, free: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
-        """Return the covariance of the log parameters and which of them the data determine.
 
-        With a penalty it is A⁻¹ B A⁻¹, A the penalised and B the plain information. Directions without curvature are
-        left out of the inverse: what does not depend on them still has its proper error.
-        """
-        size = len(theta)
-        covariance, identified = np.zeros((size, size)), np.zeros(size, dtype=bool)
-        if not free.any():
-            return covariance, identified
-        plain = self.information(theta)[np.ix_(free, free)]
-        roots, directions = np.linalg.eigh(plain + 2.0 * self.problem.l2 * np.eye(int(free.sum())))
-        firm = roots > _LOOSE
-        inverse = (directions[:, firm] / roots[firm]) @ directions[:, firm].T
-        covariance[np.ix_(free, free)] = inverse @ plain @ inverse if self.problem.l2 else inverse
-        identified[free] = (np.abs(directions[:, ~firm]) < 0.1).all(axis=1)
-        return covariance, identified
+def _uphill(gradient: Floats, curvature: Floats, free: NDArray[np.bool_]) -> Floats:
+    """Return the Newton step of the free parameters.
+
+    What is nothing along a direction, or promises nothing along a loose one, is left out.
+    """
+    step = np.zeros_like(gradient)
+    if not (free.any() and np.isfinite(curvature).all() and np.isfinite(gradient).all()):
+        return step
+    roots, directions = np.linalg.eigh(curvature[np.ix_(free, free)])
+    slopes = directions.T @ gradient[free]
+    sizes = slopes / np.maximum(np.abs(roots), max(1e-12 * float(np.abs(roots).max()), 1e-100))
+    sizes = np.clip(sizes, -_LONGEST, _LONGEST)
+    sizes[np.where(roots > _LOOSE, np.abs(sizes) <= _STILL, np.abs(sizes * slopes) <= _RISE)] = 0.0
+    if roots[0] < -_LOOSE and not sizes.any():
+        sizes[0] = 0.5  # the top of a pass is no summit: leave it along the ridge
+    step[free] = directions @ sizes
+    return step
 
 
-def _uphill(curvature: Floats, gradient: Floats) -> Floats:
-    """Return a Newton step that goes up whatever the curvature, no parameter changing by more than a factor e²."""
-    roots, directions = np.linalg.eigh(curvature)
-    roots = np.maximum(np.abs(roots), 1e-12 * max(float(np.abs(roots).max()), 1e-300))
-    step: Floats = directions @ ((directions.T @ gradient) / roots)
-    return step / max(1.0, float(np.abs(step).max()) / 2.0)
+def _firm(information: Floats) -> bool:
+    """Return whether the data determine all parameters well."""
+    return bool(np.isfinite(information).all()) and float(np.linalg.eigvalsh(information)[0]) >= 1.0
+
+
+def _loose(information: Floats) -> Floats:
+    """Return the directions along which there is no information, shape (number, k)."""
+    roots, directions = np.linalg.eigh(information)
+    return directions[:, roots <= _LOOSE].T
+
+
+def _covariance(information: Floats, penalty: Floats) -> Floats:
+    """Return the covariance of the log parameters.
+
+    With a penalty it is A⁻¹ B A⁻¹, A the penalised and B the plain information. Loose directions are left out of the
+    inverse: what does not depend on them still has its proper error.
+    """
+    roots, directions = np.linalg.eigh(information + penalty)
+    firm = roots > _LOOSE
+    inverse: Floats = (directions[:, firm] / roots[firm]) @ directions[:, firm].T
+    return inverse @ information @ inverse if penalty.any() else inverse
+
+
+def _corrected(curvature: Floats, step: Floats, fall: Floats) -> Floats:
+    """Return a curvature made to agree with how much the gradient fell along a step (symmetric rank one, SR1)."""
+    wrong = fall - curvature @ step
+    along = float(wrong @ step)
+    if abs(along) <= 1e-8 * float(np.linalg.norm(wrong) * np.linalg.norm(step)):
+        return curvature
+    return curvature + np.outer(wrong, wrong) / along
+
+
+def _apart(one: Floats | None, other: Floats) -> float:
+    """Return how far apart two points are in their worst log parameter."""
+    return math.inf if one is None else float(np.abs(one - other).max())

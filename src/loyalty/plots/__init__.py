@@ -9,6 +9,7 @@ prompt and in a notebook a new figure shows itself; in a script pass `ax=pyplot.
 from __future__ import annotations
 
 from loyalty.plots.bars import inter_purchase_times, nps, share_of_wallet, spend_distribution
+from loyalty.plots.forecasts import conditional_expectation, tracking
 from loyalty.plots.grids import cohorts, rfm
 from loyalty.plots.intervals import estimates
 from loyalty.plots.lines import cohort_curves, pareto, retention, revenue_retention, tenure
@@ -16,6 +17,7 @@ from loyalty.plots.lines import cohort_curves, pareto, retention, revenue_retent
 __all__ = [
     "cohort_curves",
     "cohorts",
+    "conditional_expectation",
     "estimates",
     "inter_purchase_times",
     "nps",
@@ -26,4 +28,5 @@ __all__ = [
     "share_of_wallet",
     "spend_distribution",
     "tenure",
+    "tracking",
 ]

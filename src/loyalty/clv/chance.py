@@ -1,0 +1,96 @@
+"""How far what customers really bring may lie from its expectation, were the parameters known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from loyalty import wording
+from loyalty.clv.histories import Pairs
+from loyalty.clv.mean_spend import MeanSpend
+
+if TYPE_CHECKING:
+    from loyalty.clv.cells import Cells
+    from loyalty.clv.predictions import LifetimeFit
+    from loyalty.clv.scoring import Valuation
+
+__all__ = ["caution", "columns", "discounted_squares", "parts"]
+
+Floats = NDArray[np.float64]
+
+_SHORT = 1e-5  # a discount by less than this over the horizon is none
+
+
+def discounted_squares(fit: LifetimeFit, cells: Cells, horizon: float, rate: float) -> tuple[Floats, Floats]:
+    """Return E[Σ exp(−2·rate·tₖ)] and E[(Σ exp(−rate·tₖ))²] over a customer's purchases at times tₖ within the horizon.
+
+    Both have P(alive) multiplied in and shape (n,). What follows a purchase at t, given alive, is the history with one
+    purchase more, so the density of purchases at any time and again at w later than now is c·m(w), with c the rate of
+    purchases that are not the last at the beginning and m the rate of purchases at w of a customer with x + 1 of them.
+    Two purchases at t < w count exp(−rate·(t + w)); over t, that is exp(−rate·w)·(1 − exp(−rate·w))/rate.
+
+    Args:
+        fit: The model of purchases.
+        cells: The customers.
+        horizon: In units of the fit; may be infinite where the rate is positive.
+        rate: Continuous discount rate per unit.
+    """
+    pairs, kernel, params = Pairs.of(cells.x, cells.T), fit.kernel, fit.values
+    x, T = pairs.x, pairs.T  # noqa: N806
+    once = kernel.purchases(params, x, T, horizon, 2.0 * rate)
+    if abs(rate) * horizon < _SHORT:
+        twice = kernel.factorial_moment(params, x, T, horizon)
+    else:
+        last = np.where(x > 0.0, T, 0.0)
+        rise = kernel.log_likelihood(params, x + 1.0, T, T) - kernel.log_likelihood(params, x, last, T)
+        stays = kernel.p_alive(params, x + 1.0, T, T) / kernel.p_alive(params, x, last, T)
+        slow, fast = (kernel.purchases(params, x + 1.0, T, horizon, times * rate) for times in (1.0, 2.0))
+        twice = 2.0 / rate * np.exp(rise) * stays * (slow - fast)
+    alive = np.asarray(kernel.p_alive(params, cells.x, cells.t_x, cells.T))
+    once, twice = (np.broadcast_to(part, x.shape)[pairs.place] for part in (once, twice))
+    return alive * once, alive * (once + twice)
+
+
+def columns(valuation: Valuation) -> dict[str, Floats]:
+    """Return the columns per cell that the variance of what customers bring is made of; none for a mean of spend."""
+    if isinstance(valuation.spend, MeanSpend):
+        return {}
+    fit, terms = valuation.purchases, valuation.terms
+    horizon, rate = terms.days / fit.days_per_unit, fit.discount_rate(terms.annual_discount_rate)
+    once, squared = discounted_squares(fit, valuation.summary.cells, horizon, rate)
+    return {"squared": squared, "chance": squared + once / valuation.spend.values[0]}
+
+
+def parts(valuation: Valuation) -> dict[str, nw.Expr]:
+    """Return the variance of what a customer brings were the parameters known, on rows with `columns`.
+
+    Service costs are taken as their expectation.
+    """
+    if isinstance(valuation.spend, MeanSpend):
+        return {}
+    p, q, _ = valuation.spend.values
+    gross = valuation.spend.spend_square_expression(nw.col("frequency"), nw.col("monetary_value")) * nw.col("chance")
+    mean = nw.col("expected_spend")
+    if q <= 2.0:  # infinite for some: what they spend on average counts as known
+        known = nw.col("frequency").cast(nw.Float64) * p + q > 2.0
+        gross = nw.when(known).then(gross).otherwise(mean * mean * nw.col("squared"))
+    expected = mean * nw.col("bought")
+    return {"chance": nw.col("earning") * nw.col("margin") * (gross - expected * expected)}
+
+
+def caution(valuation: Valuation) -> str:
+    """Return what is to be said about the predictive interval of the total; nothing where it is as it should be."""
+    if isinstance(valuation.spend, MeanSpend):
+        return "no predictive interval: the mean of spend does not say how purchases differ"
+    p, q, _ = valuation.spend.values
+    if q > 2.0:
+        return ""
+    cells = valuation.summary.cells
+    people = float(cells.weight[p * cells.x + q <= 2.0].sum())
+    return (
+        f"too narrow: the spend of {wording.counted(people, 'customers')} has an infinite variance under the "
+        "gamma-gamma model (p·x + q is at most 2), so their average spend counts as known"
+    )
