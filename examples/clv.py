@@ -32,9 +32,7 @@ def main() -> None:
         print("\nA service asks for one customer: 3 repeat purchases, the last in week 40 of 60, of 42.50 on average")
         one = {"frequency": 3, "recency": 40.0, "age": 60.0, "monetary_value": 42.5}
         print(model.score_customer(**one))
-        print("and what this customer will really bring, in 80 of 100 cases:")
-        likely = model.score_customer(**one, interval="predictive", confidence=0.8)
-        print(f"{likely.clv_low:.2f} to {likely.clv_high:.2f}")
+        print(model.score_customer(**one, interval="predictive", confidence=0.8))
 
 
 def believe(test: ly.Backtest) -> None:
@@ -52,8 +50,9 @@ def repeat_what_counts(value: ly.CustomerValue, customers: int) -> None:
     total, real, new = value.total, value.total_predictive, value.new_customer
     print("To be repeated")
     print(f"- Over the next year our {customers:,} customers are worth {total.value:,.0f} after margin.")
-    print(f"- We know that to between {total.low:,.0f} and {total.high:,.0f}; what really comes will lie")
-    print(f"  between {real.low:,.0f} and {real.high:,.0f} ({total.confidence:.0%} each).")
+    print(f"- If the model is right, that is known to between {total.low:,.0f} and {total.high:,.0f}, and what really")
+    print(f"  comes lies between {real.low:,.0f} and {real.high:,.0f} ({total.confidence * 100:.0f} % each).")
+    print("  Only if customers go on buying as the model has it: see above how far off it was nine months ago.")
     print(f"- The best 30 % of customers hold {value.top_share(0.30):.0%} of that value.")
     print(f"- Winning a customer pays up to a cost of {value.break_even_cost.value:,.2f};")
     print(f"  at {value.terms.acquisition_cost:,.2f} each, a new one earns us {new.value:,.2f} in the first year.")

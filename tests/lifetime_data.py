@@ -39,8 +39,8 @@ def cdnow_cells(days_per_unit=7.0):
 def awkward(seed):
     """Return x, t_x and T of a small, awkward set of customers on a grid of days; 10 kinds take turns.
 
-    Nobody leaves (1), all leave soon (2), some were observed for a day (3), half leave at once (4), all leave at the same
-    time (5), all are alike (6), all bought on the last day (7), nobody bought more than twice (8), more of them (9).
+    Nobody leaves (1), all leave soon (2), some were observed for a day (3), half leave at once (4), all leave at the
+    same time (5), all are alike (6), all bought on the last day (7), nobody bought more than twice (8), more (9).
     """
     rng = np.random.default_rng(seed)
     kind = seed % 10

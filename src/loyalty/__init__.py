@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from loyalty.clv.spend import GammaGamma
     from loyalty.clv.summary import CustomerSummary, summarize
     from loyalty.clv.tracking import tracking
-    from loyalty.clv.value import CLVModel, CustomerValue, clv, fit_clv
+    from loyalty.clv.customer_value import CustomerValue
+    from loyalty.clv.value import CLVModel, clv, fit_clv
     from loyalty.estimates import Estimate
     from loyalty.metrics.allocation import WalletAllocation, wallet_allocation
     from loyalty.metrics.cohorts import Cohorts, cohorts
@@ -65,7 +66,7 @@ _HOMES = {
     "summarize": "clv.summary",
     "tracking": "clv.tracking",
     "CLVModel": "clv.value",
-    "CustomerValue": "clv.value",
+    "CustomerValue": "clv.customer_value",
     "clv": "clv.value",
     "fit_clv": "clv.value",
     "Estimate": "estimates",

@@ -13,6 +13,7 @@ __all__ = [
     "ConvergenceError",
     "EmptyData",
     "InvalidArgument",
+    "InvalidModelFile",
     "InvalidRows",
     "LoyaltyError",
     "LoyaltyWarning",
@@ -36,6 +37,10 @@ class ColumnError(LoyaltyError, ValueError):
 
 class EmptyData(LoyaltyError, ValueError):
     """Nothing is left to measure: no rows, or none inside the observed window."""
+
+
+class InvalidModelFile(InvalidArgument):
+    """A file cannot be written, cannot be read, or holds no model that this library saved."""
 
 
 class InvalidRows(LoyaltyError, ValueError):

@@ -11,8 +11,9 @@ import handmade
 import loyalty as ly
 import sources
 from loyalty.clv.mean_spend import MeanSpend
+from loyalty.clv.summary import CustomerSummary
 from loyalty.clv.value import CLVModel, clv, fit_clv
-from loyalty.errors import InvalidArgument
+from loyalty.errors import InvalidArgument, LoyaltyWarning
 
 COLUMNS = [
     "frequency",
@@ -313,7 +314,7 @@ def test_a_unit_is_only_a_unit(cdnow):
 
 def test_weights_count_customers():
     frame = handmade.PEOPLE.assign(weight=[3, 1, 2, 1, 1, 4, 2, 1])
-    repeated = frame.loc[frame.index.repeat(frame["weight"])]
+    repeated = frame.loc[frame.index.repeat(frame["weight"])].assign(id=range(15))
     models = model()
     weighted = models.score(handmade.people(frame, weight="weight"), margin=0.3, service_cost=2.0)
     plain = models.score(handmade.people(repeated), margin=0.3, service_cost=2.0)
@@ -388,6 +389,7 @@ def test_sentences_and_json(fitted, cdnow):
     text = str(value)
     assert text.startswith("2,357 customers are worth 22,0")
     parts = ["over 365 days, margin 30 %, 10 % a year", "from 1997-09-30", "95 % confidence interval", "per customer"]
+    parts += ["if customers go on buying as the model has it, they will bring", "in 95 % of cases"]
     parts += ["after an acquisition cost of 5.00", "Purchases: ParetoNBD; spend: GammaGamma"]
     assert all(part in text for part in parts)
     told = json.loads(json.dumps(value.to_dict(), allow_nan=False))
@@ -402,8 +404,92 @@ def test_sentences_and_json(fitted, cdnow):
     assert "customer value model" in fitted._repr_html_()
 
 
-def test_both_intervals_of_the_total_are_told_apart(fitted, cdnow):
-    value = fitted.score(cdnow)
-    assert value.total_predictive.value == value.total.value
-    assert value.total_predictive.low < value.total.low
-    assert value.total_predictive.high > value.total.high
+@pytest.mark.parametrize("horizon", ["365d", None])
+def test_the_predictive_interval_holds_the_confidence_interval(fitted, cdnow, horizon):
+    people, rng = ly.summarize(cdnow).to_native(), np.random.default_rng(5)
+    for size in (1, 2, 5, 30, 300, 2000):
+        some = people.sample(size, random_state=rng)
+        value = fitted.score(
+            CustomerSummary.of(some, unit="week", customer="customer_id", age="age", monetary_value="monetary_value"),
+            horizon=horizon, service_cost=0.0 if size != 5 else 2.0,
+        )  # fmt: skip
+        assert value.total_predictive.value == value.total.value
+        assert value.total_predictive.low < value.total.low
+        assert value.total_predictive.high > value.total.high
+
+
+def test_service_costs_of_the_total_are_said_to_be_taken_as_expected():
+    free, dear = (model().score(handmade.people(), service_cost=cost).total_predictive for cost in (0.0, 5.0))
+    assert free.note == ""
+    assert dear.note.startswith("the interval takes service costs as expected")
+
+
+# ------------------------------------------------------------------------------------- fits on a ridge or boundary
+
+LIMIT = "Customers hardly differ in their chance of dropping out."
+
+
+def bounded(error=0.0, **params):
+    """Return models whose fit of purchases lies on a boundary, with standard errors of its log parameters."""
+    fit = dataclasses.replace(handmade.purchases("BGNBD", error=error, **params), status="boundary", notes=(LIMIT,))
+    fit = dataclasses.replace(fit, identified={**fit.identified, "a": False, "b": False})
+    return CLVModel(purchases=fit, spend=handmade.spend(error=error))
+
+
+def test_where_all_is_held_there_is_no_interval():
+    value = bounded().score(handmade.people())
+    for estimate in value.estimates().values():
+        assert math.isnan(estimate.low)
+        assert math.isnan(estimate.high)
+        assert estimate.value > 0.0
+        assert "no interval: it would have no width, though the money is uncertain; BGNBD lies" in estimate.note
+        assert estimate.note.endswith(
+            f"on a boundary and leaves a and b open, so intervals may be too narrow. {LIMIT[:-1]}"
+        )
+    assert value.customers[["clv_low", "clv_high"]].isna().all(axis=None)
+    assert "10 % a year (no interval: it would have no width" in str(value)
+    assert "confidence interval" not in str(value)
+    assert "they will bring" not in str(value)
+    assert value.notes[:2] == (
+        "BGNBD lies on a boundary and leaves a and b open, so intervals may be too narrow.", LIMIT
+    )  # fmt: skip
+    assert value.to_dict()["total"]["low"] is None
+    one = bounded().score_customer(frequency=2, recency=20.0, age=30.0, monetary_value=10.0)
+    assert math.isnan(one.clv_low)
+    assert math.isnan(one.clv_high)
+    assert "Note: no interval: it would have no width" in str(one)
+    assert "BGNBD lies on a boundary" in one.note
+
+
+def test_a_fit_on_a_boundary_keeps_an_interval_that_has_a_width():
+    value = bounded(0.1).score(handmade.people())
+    assert value.total.low < value.total.value < value.total.high
+    assert value.total.note.startswith("BGNBD lies on a boundary")
+    assert not value.customers[["clv_low", "clv_high"]].isna().any(axis=None)
+    real = bounded(0.1).score(handmade.people(), interval="predictive").customers
+    assert not real[["clv_low", "clv_high"]].isna().any(axis=None)
+
+
+def test_no_margin_is_nothing_for_sure():
+    total = bounded().score(handmade.people(), margin=0.0).total
+    assert (total.value, total.low, total.high) == (0.0, 0.0, 0.0)
+
+
+def test_customers_who_are_all_alike():
+    """Who bought twice, five weeks apart, and not since: the fit has them all gone, which nobody can know for sure."""
+    dates = [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-02-05")] * 50
+    log = pd.DataFrame({"customer_id": np.repeat(np.arange(50), 2), "date": dates, "amount": 10.0})
+    with ly.transactions(log, observed_until="2024-07-29") as tx:
+        with pytest.warns(LoyaltyWarning, match="boundary"):
+            value = clv(tx)
+        rows = {kind: value.model.score(tx, interval=kind).customers for kind in ("confidence", "predictive")}
+    assert value.total.value == pytest.approx(0.0, abs=1e-6)
+    for estimate in (value.total, value.total_predictive, value.mean):
+        assert math.isnan(estimate.low)
+        assert "no interval" in estimate.note
+    assert "lies on a boundary and leaves r, alpha, a and b open" in value.total.note
+    assert "customers who all drop out as soon as they can" in value.total.note
+    assert all(frame[["clv_low", "clv_high"]].isna().all(axis=None) for frame in rows.values())
+    one = value.model.score_customer(frequency=1, recency=5.0, age=30.0, monetary_value=10.0)
+    assert math.isnan(one.clv_low)
+    assert value.new_customer.low < value.new_customer.high  # who has bought but once, and is known by that

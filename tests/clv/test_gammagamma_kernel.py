@@ -193,7 +193,7 @@ def test_quantiles_of_large_shapes(params, probability):
 def test_quantiles_at_their_limits():
     # The quantiles are about 1e-2000 and 1e+2000: as little, and as much, as numbers can be.
     assert kernel.quantile((1e-3, 5.0, 1.0), 0, 0.0, 0.01) < 1e-300
-    assert kernel.quantile((5.0, 1e-3, 1.0), 0, 0.0, 0.99) == np.inf
+    assert kernel.quantile((5.0, 1e-3, 1.0), 0, 0.0, 0.99) > 1e300
 
 
 def test_starting_points_are_near():

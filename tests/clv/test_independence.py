@@ -84,6 +84,8 @@ def test_sentences(slope, words):
     assert f"{found.adjusted.value:.2f}" in str(found)
     assert found.adjusted.low < found.adjusted.value < found.adjusted.high
     assert found.sentence == str(found)
+    assert "beyond what the model explains is" in str(found)
+    assert str(found).endswith(f"it is {found.plain.value:.2f} (Pearson) and {found.ranks.value:.2f} (ranks).")
 
 
 def test_few_customers_tell_nothing_apart():
@@ -131,7 +133,8 @@ def test_what_is_undefined_is_nan_with_a_note(x, mean, defined):
         assert math.isnan(estimate.value) != (name in defined)
         assert bool(estimate.note) != (name in defined)
     if not defined:
-        assert "cannot be measured" in str(found)
+        assert "cannot be measured: " in str(found)
+        assert "undefined" not in str(found)
     assert found.to_dict()["adjusted"]["value"] == (found.adjusted.value if defined else None)
 
 

@@ -5,8 +5,11 @@ Log-likelihoods are compared first, to the digits that are printed; parameters t
 were recomputed, else to the last printed one.
 """
 
+import copy
 import dataclasses
+import json
 import math
+import pickle
 import warnings
 
 import numpy as np
@@ -120,9 +123,9 @@ def test_a_change_of_unit_changes_nothing_but_units(model, fits):
     assert days.values == pytest.approx(weeks.values * 7.0**powers, rel=1e-8)
     assert days.log_covariance == pytest.approx(weeks.log_covariance, rel=1e-6)
     one = {"recency": 20.0, "age": 38.0}
-    assert days.expected_purchases(
-        frequency=2, **{name: 7 * value for name, value in one.items()}
-    ) == pytest.approx(weeks.expected_purchases(frequency=2, **one), rel=1e-8)
+    assert days.expected_purchases(frequency=2, **{name: 7 * value for name, value in one.items()}) == pytest.approx(
+        weeks.expected_purchases(frequency=2, **one), rel=1e-8
+    )
 
 
 @pytest.mark.parametrize("model", PUBLISHED)
@@ -379,9 +382,8 @@ def survey(model, seeds):
             continue
         try:
             fits[seed] = fitted(model, x, t_x, T)
-        except ConvergenceError as error:
+        except ConvergenceError:
             failed += 1
-            assert set(error.params) == set(lifetime.kernel_of(model).names)
             continue
         check_sense(fits[seed], x, t_x, T)
     return fits, failed
@@ -395,8 +397,8 @@ def test_awkward_data(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "sets"), [("NBD", 300), ("BGNBD", 300), ("MBGNBD", 300), ("ParetoNBD", 120),
-                                             ("GGomNBD", 40)])  # fmt: skip
+@pytest.mark.parametrize(("model", "sets"), [("NBD", 300), ("BGNBD", 300), ("MBGNBD", 300), ("ParetoNBD", 200),
+                                             ("GGomNBD", 30)])  # fmt: skip
 def test_much_awkward_data(model, sets):
     fits, failed = survey(model, range(sets))
     assert failed <= sets // 100
@@ -484,8 +486,6 @@ def test_intervals_cover(model):
 
 
 def test_a_fit_survives_its_json(fits):
-    import json
-
     for fit in fits.values():
         again = LifetimeFit.from_dict(json.loads(json.dumps(fit.to_dict())))
         assert again.params == dict(fit.params)
@@ -519,6 +519,8 @@ def test_a_fit_survives_its_json(fits):
         ({"notes": "none"}, "notes"),
         ({"notes": [1]}, "notes"),
         ({"unit": None}, "unit"),
+        ({"unit": "fortnight"}, "unit is not known"),
+        ({"params": {"r": 1.0, "alpha": 0.0}}, "not positive"),
         ({"data": []}, "data"),
     ],
 )
@@ -542,3 +544,11 @@ def test_a_fit_says_itself(fits, ridge):
     assert "nan" not in html
     low, high = fits["NBD"].intervals(0.5)["r"]
     assert math.log(high / low) == pytest.approx(2 * 0.67449 * math.sqrt(fits["NBD"].log_covariance[0, 0]), rel=1e-4)
+
+
+def test_a_fit_can_be_copied_and_sent(fits):
+    for fit in fits.values():
+        one = {"frequency": 2, "recency": 20.0, "age": 38.0}
+        said = fit.expected_purchases(**one)  # what it remembers now goes along
+        for again in (copy.deepcopy(fit), pickle.loads(pickle.dumps(fit))):  # noqa: S301 (made a line above)
+            assert again.expected_purchases(**one) == said

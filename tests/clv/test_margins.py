@@ -87,7 +87,7 @@ def test_what_cannot_be_a_margin_is_refused():
     with ly.transactions(frame.assign(share="high")) as tx:
         with pytest.raises(ColumnError, match="margin='share' is not a column of numbers"):
             MODELS.score(tx, margin="share")
-        with pytest.raises(ColumnError, match="Did you mean 'share'"):
+        with pytest.raises(ColumnError, match=r"^margin='shar': .* Did you mean 'share'\? Pass margin="):
             MODELS.score(tx, margin="shar")
     table = pd.DataFrame({"customer_id": np.arange(1, 60), "margin": 0.3})
     with ly.transactions(frame) as tx:
@@ -113,7 +113,29 @@ def test_summaries_have_no_columns_to_name():
 
 def test_numbers_cost_nothing():
     found = margins(0.25, handmade.people(), None)
-    assert (found.number, found.each) == (0.25, None)
+    assert (found.number, found.each, found.notes) == (0.25, None, ())
+
+
+def test_margins_that_are_no_share_are_told():
+    for margin in (0.0, 0.3, 1.0):
+        assert not any("margin" in note for note in MODELS.score(handmade.people(), margin=margin).notes)
+    notes = MODELS.score(handmade.people(), margin=30).notes
+    assert notes[0] == (
+        "margin=30 is above 1: customers bring 30 times what they spend. If 30 % was meant, pass margin=0.3."
+    )
+    assert margins(-0.5, handmade.people(), None).notes == (
+        "margin=-0.5 is below 0: whatever is sold counts as a loss.",
+    )  # fmt: skip
+    each = [0.0, 1.0, 30.0, 1.5, -0.1, 0.2, 0.3, 2.0]
+    table = pd.DataFrame({"id": handmade.PEOPLE["id"], "margin": each})
+    expected = (
+        "The margin of 3 customers is above 1: was a percentage meant?",
+        "The margin of 1 customer is below 0: whatever they buy counts as a loss.",
+    )
+    assert margins(table, handmade.people(), None).notes == expected
+    frame = log().assign(share=lambda rows: rows["customer_id"].isin([3, 4]) * 20.0)
+    with ly.transactions(frame) as tx:
+        assert MODELS.score(tx, margin="share").notes[0] == expected[0].replace("3", "2")
 
 
 def test_customers_of_the_history_have_margins_too():

@@ -31,7 +31,6 @@ def alone(models, row, **changes):
         {"service_cost": 5.0, "annual_discount_rate": 0.0},
         {"horizon": None},
         {"interval": "predictive", "confidence": 0.8},
-        {"interval": "predictive", "service_cost": 5.0},
     ],
 )
 @pytest.mark.parametrize("name", ["ParetoNBD", "BGNBD"])
@@ -76,7 +75,39 @@ def test_json():
     models = CLVModel(purchases=handmade.purchases(), spend=handmade.spend())
     found = alone(models, ROW, horizon=None).to_dict()
     assert found["expected_purchases"] is None
-    assert list(json.loads(json.dumps(found, allow_nan=False))) == NAMES
+    assert list(json.loads(json.dumps(found, allow_nan=False))) == [*NAMES, "terms", "note"]
+    assert found["terms"]["interval"] == "confidence"
+    assert found["note"] == ""
+
+
+def test_sentences():
+    models = CLVModel(purchases=handmade.purchases(), spend=handmade.spend())
+    found = alone(models, ROW, margin=0.3)
+    span = f"(95 % confidence interval {found.clv_low:.2f} to {found.clv_high:.2f})"
+    assert f"A customer worth {found.clv:.2f} over 365 days, margin 30 %, 10 % a year {span}. Still" in str(found)
+    assert f"{found.expected_purchases:.2f} expected purchases of {found.expected_spend:.2f}; value at" in repr(found)
+    real = str(alone(models, ROW, interval="predictive", confidence=0.8))
+    assert "if customers go on buying as the model has it, this one will bring 0.00 to " in real
+    assert "in 80 % of cases." in real
+    assert "expected purchases" not in str(alone(models, ROW, horizon=None))
+
+
+@pytest.mark.parametrize(
+    ("margin", "words"), [(30, "above 1: customers bring 30 times what they spend"), (-0.2, "below 0"), (0.3, "")]
+)
+def test_odd_margins_are_told(margin, words):
+    models = CLVModel(purchases=handmade.purchases(), spend=handmade.spend())
+    note = alone(models, ROW, margin=margin).note
+    assert words in note
+    assert bool(note) == bool(words)
+
+
+def test_service_costs_leave_no_predictive_interval():
+    models = CLVModel(purchases=handmade.purchases(), spend=handmade.spend())
+    with pytest.raises(InvalidArgument, match=r'interval="predictive" with service_cost=5: .* Take interval="conf'):
+        alone(models, ROW, interval="predictive", service_cost=5.0)
+    with pytest.raises(InvalidArgument, match="service_cost=0 for what customers bring before that cost"):
+        models.score(handmade.people(), interval="predictive", service_cost=5.0)
 
 
 @pytest.mark.parametrize(

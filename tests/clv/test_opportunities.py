@@ -105,10 +105,13 @@ def test_worked_by_hand():
         assert found.n_customers == 3
         assert "3 customers until 2024-11-30: 2 without a repeat purchase, 2 purchases at 4 opportunities" in str(found)
         assert "begins on 2020-05-01" in found.notes[0]
-        assert opportunities(tx, "year", acquired_from="2021-01-01").notes == ()
+        (note,) = opportunities(tx, "year", acquired_from="2021-01-01").notes
+        assert note.startswith("The year 2024 does not count")
+        assert 'observed_until="2024-12-31"' in note
         assert opportunities(tx, "year", acquired_from="2021-01-01").cells.customers == 2
     with logs.opened(log, observed_until="2024-12-31") as tx:
         assert rows(opportunities(tx, "year").to_native(), *COLUMNS)["ann"] == (3, 4, 4)
+        assert opportunities(tx, "year", acquired_from="2021-01-01").notes == ()
 
 
 def test_customers_acquired_before_the_window_are_flagged():

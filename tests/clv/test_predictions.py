@@ -1,5 +1,6 @@
 """Predictions of lifetime models: published ones, laws between them, intervals, and arguments that cannot be."""
 
+import dataclasses
 import datetime as dt
 import math
 
@@ -73,14 +74,14 @@ def test_pareto_nbd_of_the_published_customer():
 def test_bg_nbd_of_the_published_customers():
     """Fader, Hardie & Lee (2005) at the listed parameters; recomputed to the digits given, 1.226 as printed."""
     fit = at("BGNBD")
-    assert fit.expected_purchases(
-        frequency=26, recency=216 / 7, age=31, horizon="52w"
-    ) == pytest.approx(25.757358, abs=5e-7)
+    assert fit.expected_purchases(frequency=26, recency=216 / 7, age=31, horizon="52w") == pytest.approx(
+        25.757358, abs=5e-7
+    )
     assert fit.expected_purchases(**NEW, horizon="52w") == pytest.approx(1.444011, abs=5e-7)
     assert fit.purchase_probability(**NEW, count=0, horizon="39w") == pytest.approx(0.574307, abs=5e-7)
-    assert fit.expected_purchases(
-        frequency=2, recency=30.43, age=38.86, horizon="39w"
-    ) == pytest.approx(1.226, abs=5e-4)
+    assert fit.expected_purchases(frequency=2, recency=30.43, age=38.86, horizon="39w") == pytest.approx(
+        1.226, abs=5e-4
+    )
     printed = at("BGNBD", (0.243, 4.414, 0.793, 2.426))
     assert printed.purchase_probability(**NEW, count=0, horizon="39w") == pytest.approx(0.5737864, abs=5e-8)
 
@@ -147,9 +148,9 @@ def test_discounting_weighs_the_expected_curve(model):
     middle = (np.arange(365) + 0.5) / 365.25
     summed = (np.diff(curve) * 1.1**-middle).sum()
     assert fit.discounted_purchases(**one, horizon="365d") == pytest.approx(summed, rel=1e-6)
-    assert fit.discounted_purchases(
-        **one, horizon="365d", annual_discount_rate=0.0
-    ) == pytest.approx(curve[-1], rel=1e-9)
+    assert fit.discounted_purchases(**one, horizon="365d", annual_discount_rate=0.0) == pytest.approx(
+        curve[-1], rel=1e-9
+    )
     assert fit.discounted_purchases(**one, horizon="365d", annual_discount_rate=-0.1) > curve[-1]
     forever = fit.discounted_purchases(**one)
     assert fit.discounted_purchases(**one, horizon="100000d") == pytest.approx(forever, rel=1e-6)
@@ -328,6 +329,23 @@ def test_predictive_intervals_hold_what_happens(model):
     assert said.value.sum() == pytest.approx(later.sum(), rel=0.06)
 
 
+def test_nothing_known_is_no_precision():
+    """Where every parameter is held, only what does not depend on any has an interval."""
+    fit = at("BGNBD")
+    loose = dict.fromkeys(fit.identified, False)
+    held = dataclasses.replace(fit, identified=loose, log_covariance=np.zeros((4, 4)), status="boundary")
+    for kind in ("confidence", "predictive"):
+        found = held.expected_purchases(**ONE, interval=kind)
+        assert found.value == pytest.approx(fit.expected_purchases(**ONE), rel=1e-12)
+        assert math.isnan(found.low)
+        assert math.isnan(found.high)
+        assert "determine none of the parameters" in found.note
+    none = held.purchase_probability(**ONE, count=0, interval="confidence")
+    assert math.isnan(none.low)
+    sure = held.p_alive(**NEW, interval="confidence")  # 1 in any BG/NBD
+    assert (sure.low, sure.value, sure.high, sure.note) == (1.0, 1.0, 1.0, "")
+
+
 def test_predictions_show_themselves():
     found = at("NBD").expected_purchases(frequency=[1, 2], recency=[1, 1], age=[2, 3], interval="predictive")
     assert isinstance(found, Prediction)
@@ -339,7 +357,7 @@ def test_predictions_show_themselves():
 # ------------------------------------------------------------------------------------------------ what may be given
 
 
-@pytest.mark.parametrize("convert", [list, tuple, np.array, pd.Series, pl.Series, lambda rows: pa.array(rows)])
+@pytest.mark.parametrize("convert", [list, tuple, np.array, pd.Series, pl.Series, pa.array])
 def test_columns_of_any_library(convert):
     fit = at("ParetoNBD")
     given_as = {name: convert(values.tolist()) for name, values in arrays().items()}
@@ -404,7 +422,9 @@ def test_a_summary_of_another_unit_is_refused(log):
             at("BGNBD").p_alive(days)
         with pytest.raises(InvalidArgument, match="either a summary or"):
             at("BGNBD", unit="day").p_alive(days, frequency=1)
-    with pytest.raises(InvalidArgument, match=r"DataFrame is no customer summary: pass ly.summarize\(tx, unit='week'\)"):
+    with pytest.raises(
+        InvalidArgument, match=r"DataFrame is no customer summary: pass ly.summarize\(tx, unit='week'\)"
+    ):
         at("BGNBD").p_alive(log)
 
 
@@ -465,7 +485,9 @@ def test_rates_that_cannot_be(rate):
 
 @pytest.mark.parametrize("rate", [0.0, -0.05])
 def test_all_time_needs_a_positive_rate(rate):
-    with pytest.raises(InvalidArgument, match="without a positive rate the purchases of all time may add up to infinity"):
+    with pytest.raises(
+        InvalidArgument, match="without a positive rate the purchases of all time may add up to infinity"
+    ):
         at("ParetoNBD").discounted_purchases(**ONE, annual_discount_rate=rate)
 
 

@@ -19,12 +19,12 @@ from loyalty.clv.contractual import BDW, SBG
 from loyalty.clv.counts import survival_counts
 from loyalty.clv.discrete_predictions import BGBBFit
 from loyalty.clv.mean_spend import MeanSpend
-from loyalty.clv.saving import InvalidModelFile, load, save
+from loyalty.clv.saving import load, save
 from loyalty.clv.spend import GammaGamma, SpendFit
 from loyalty.clv.spend_cells import SpendCells
 from loyalty.clv.terms import Terms
 from loyalty.clv.value import CLVModel
-from loyalty.errors import InvalidArgument
+from loyalty.errors import InvalidArgument, InvalidModelFile
 
 REGULAR = [1000, 631, 468, 382, 326, 289, 262, 241]
 
@@ -301,7 +301,8 @@ BROKEN = [
     (("model",), ["GammaGamma"]), (("model",), "os.system"), (("library",), change), (("more",), 1),
     (CONTENT, []), (CONTENT, None), ((*CONTENT, "model"), "BGNBD"), ((*CONTENT, "more"), 1),
     ((*CONTENT, "params"), [1, 2, 3]), ((*CONTENT, "params"), {}), ((*CONTENT, "params", "p"), 0.0),
-    ((*CONTENT, "params", "p"), -1.0), ((*CONTENT, "params", "p"), None), ((*CONTENT, "params", "p"), True), ((*CONTENT, "params", "p"), 1e300), ((*CONTENT, "params", "p"), 5e-324),
+    ((*CONTENT, "params", "p"), -1.0), ((*CONTENT, "params", "p"), None), ((*CONTENT, "params", "p"), True),
+    ((*CONTENT, "params", "p"), 1e300), ((*CONTENT, "params", "p"), 5e-324),
     ((*CONTENT, "params", "p"), "1"), ((*CONTENT, "params", "p"), [1]), ((*CONTENT, "params", "p"), change),
     ((*CONTENT, "params", "more"), 1.0), ((*CONTENT, "log_covariance"), None),
     ((*CONTENT, "log_covariance"), [[1.0]]), ((*CONTENT, "log_covariance"), [[0.0] * 3] * 2),

@@ -176,9 +176,16 @@ def test_ready_made_tables(source, tmp_path):
         assert found["b"]["monetary_value"] == 0.0
     assert summary.cells.x.tolist() == [0, 1, 2]
     assert summary.cells.T.tolist() == [2.0, 1.5, 4.0]
-    assert summary.cells.step is None
+    assert summary.cells.step is None  # 1.5 weeks are no whole days
     widened = summary.collect(summary.with_cells({"double": summary.cells.x * 2}))
     assert sorted(widened["double"].to_pylist()) == [0, 2, 4]
+
+
+def test_a_ready_made_table_in_whole_days_has_a_grid():
+    days = pd.DataFrame({"frequency": [2, 0, 1], "recency": [3 / 7, 0.0, 100 / 7], "T": [4 / 7, 2.0, 701 / 7]})
+    assert ly.CustomerSummary.of(days, unit="week").cells.step == pytest.approx(1 / 7)
+    assert ly.CustomerSummary.of(days, unit="day").cells.step is None
+    assert ly.CustomerSummary.of(days.round(2), unit="week").cells.step is None
 
 
 def test_a_weighted_table_is_as_many_customers():
@@ -220,6 +227,8 @@ def test_tables_that_cannot_be_summaries():
         ly.CustomerSummary.of(MADE.assign(recency=1.0), unit="week")
     with pytest.raises(InvalidRows, match="weight not above 0"):
         ly.CustomerSummary.of(MADE.assign(n=[1, 0, 2]), unit="week", weight="n")
+    with pytest.raises(InvalidRows, match="1 customer in column 'id' with more than one row"):
+        ly.CustomerSummary.of(MADE.assign(id=["a", "b", "a"]), unit="week", customer="id")
     with pytest.raises(EmptyData, match="no rows"):
         ly.CustomerSummary.of(MADE.head(0), unit="week")
     with pytest.raises(ColumnError, match="age='age'"):

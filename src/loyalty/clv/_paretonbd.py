@@ -117,7 +117,7 @@ def purchases(params: Params, x: Any, T: Any, horizon: Any, rate: Any) -> Floats
     columns = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (*params, x, T, horizon, rate)))
     r, alpha, s, beta, x, T, horizon, rate = columns
     lasting = np.array(_time_alive(s, beta + T, horizon))
-    if (discounted := rate > 0.0).any():
+    if (discounted := rate != 0.0).any():
         picked = [column[discounted] for column in (s, beta, T, horizon, rate)]
         lasting[discounted] = _dropout.time_integral(LAW, picked[:2], *picked[2:])
     return ((r + x) / (alpha + T) * lasting)[()]

@@ -37,7 +37,7 @@ class Cells:
         x, t_x, T = (np.asarray(column, dtype=np.float64) for column in (x, t_x, T))  # noqa: N806
         weight = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
         rows, place = np.unique(np.column_stack([x, t_x, T]), axis=0, return_inverse=True)
-        counted = np.bincount(place.ravel(), weights=weight, minlength=len(rows))
+        counted: Floats = np.bincount(place.ravel(), weights=weight, minlength=len(rows)).astype(np.float64)
         x, t_x, T = (np.ascontiguousarray(column) for column in rows.T)  # noqa: N806
         return cls(x, t_x, T, counted, step)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty import wording
+from loyalty import intervals, wording
+from loyalty.clv.cell_values import FARTHEST
 from loyalty.clv.histories import Pairs
 from loyalty.clv.mean_spend import MeanSpend
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from loyalty.clv.predictions import LifetimeFit
     from loyalty.clv.scoring import Valuation
 
-__all__ = ["caution", "columns", "discounted_squares", "parts"]
+__all__ = ["caution", "columns", "discounted_squares", "parts", "total_limits"]
 
 Floats = NDArray[np.float64]
 
@@ -85,7 +87,22 @@ def caution(valuation: Valuation) -> str:
     """Return what is to be said about the predictive interval of the total; nothing where it is as it should be."""
     if isinstance(valuation.spend, MeanSpend):
         return "no predictive interval: the mean of spend does not say how purchases differ"
-    p, q, _ = valuation.spend.values
+    return "; ".join(filter(None, (_infinite(valuation, valuation.spend.values), _costs(valuation))))
+
+
+def _costs(valuation: Valuation) -> str:
+    """Return what the interval leaves out where customers cost money for as long as they stay."""
+    if not valuation.terms.service_cost:
+        return ""
+    return (
+        "the interval takes service costs as expected: how they vary by chance, and that who stays longer both buys "
+        "and costs more, is left out"
+    )
+
+
+def _infinite(valuation: Valuation, spend: tuple[float, ...]) -> str:
+    """Return for how many customers the variance of spend is infinite; nothing where it is for nobody."""
+    p, q, _ = spend
     if q > 2.0:
         return ""
     cells = valuation.summary.cells
@@ -94,3 +111,24 @@ def caution(valuation: Valuation) -> str:
         f"too narrow: the spend of {wording.counted(people, 'customers')} has an infinite variance under the "
         "gamma-gamma model (p·x + q is at most 2), so their average spend counts as known"
     )
+
+
+def total_limits(value: float, errors: float, chance: float, confidence: float) -> tuple[float, float]:
+    """Return the ends of the predictive interval of a total above 0, of money or of purchases.
+
+    A sum over many independent customers is close to normal, and so is its logarithm, on which both parts are added:
+    the errors of the parameters as the delta method has them there, and chance as in a lognormal variable. Centred on
+    the value, the interval holds the confidence interval, and no end is negative. Ends further off than a factor of
+    e^100 are 0 and infinite.
+
+    Args:
+        value: The expected total, above 0.
+        errors: Its variance for the errors of the parameters.
+        chance: Variance of the total were the parameters known; NaN gives no limits.
+        confidence: Level of the interval.
+    """
+    spread = math.sqrt(max(errors, 0.0) / value**2 + math.log1p(chance / value**2))
+    if math.isnan(spread):
+        return math.nan, math.nan
+    wide = intervals.normal_quantile(confidence) * spread
+    return (0.0, math.inf) if wide > FARTHEST else (value * math.exp(-wide), value * math.exp(wide))

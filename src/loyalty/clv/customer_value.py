@@ -11,6 +11,7 @@ import narwhals.stable.v2 as nw
 
 from loyalty import checks, wording
 from loyalty.clv import chance
+from loyalty.clv.standing import WITHOUT_WIDTH
 from loyalty.clv.totals import newly_won, sums_of
 from loyalty.errors import InvalidArgument
 from loyalty.estimates import Estimate
@@ -53,7 +54,8 @@ class CustomerValue(EstimateSet):
         kind: The kind of frame that summaries come back as.
         total: Value of all customers together, with the confidence interval of its expectation: how well the
             parameters are known.
-        total_predictive: The same value with the predictive interval: what the customers will really bring.
+        total_predictive: The same value with the predictive interval: what the customers will really bring, if they go
+            on buying as the model has it. It holds the confidence interval.
         mean: Value per customer, with its confidence interval.
         new_customer: Value of a customer newly won, the first purchase included, less the acquisition cost.
         break_even_cost: The same before the acquisition cost: the most that one may pay to win a customer.
@@ -79,8 +81,9 @@ class CustomerValue(EstimateSet):
 
         Columns: the customer column; `frequency`, `recency`, `age` (in the model's unit), `monetary_value`; `p_alive`;
         `expected_purchases` (within the horizon, not discounted); `expected_spend` (of a purchase); `clv` with
-        `clv_low` and `clv_high`; `value_at_risk` (what the customer would be worth if certainly still one, times
-        1 − P(alive): what has probably been lost); `weight` and `acquired_before` as in the summary.
+        `clv_low` and `clv_high` (NaN where they would have no width because a fit leaves something open);
+        `value_at_risk` (what the customer would be worth if certainly still one, times 1 − P(alive): what has probably
+        been lost); `weight` and `acquired_before` as in the summary.
 
         Raises:
             ClosedError: The transactions were closed.
@@ -167,8 +170,9 @@ class CustomerValue(EstimateSet):
         until = self.valuation.summary.until
         start = f" from {until}" if until else ""
         head = f"{wording.counted(total.n, 'customers')} are worth {_money(total.value)} over {self.terms}{start}"
-        known = "" if math.isnan(total.low) else f": {level} confidence interval {_span(total)}"
-        real = "" if math.isnan(predicted.low) else f"; in {level} of cases they will bring {_span(predicted)}"
+        known = f" ({WITHOUT_WIDTH})" if math.isnan(total.low) else f": {level} confidence interval {_span(total)}"
+        cases = f"they will bring {_span(predicted)} in {level} of cases"
+        real = "" if math.isnan(predicted.low) else f"; if customers go on buying as the model has it, {cases}"
         each = f"{_money(mean.value)} per customer. A new customer is worth {_money(self.new_customer.value)}"
         if self.terms.acquisition_cost:
             each += f" after an acquisition cost of {_money(self.terms.acquisition_cost)}"
@@ -212,13 +216,13 @@ def value_of(valuation: Valuation, model: CLVModel) -> CustomerValue:
     new, total = newly_won(valuation, sums.margin), sums.total
 
     def expected(name: str, worth: Worth, definition: str) -> Estimate:
-        return _estimate(valuation, name, worth.value, worth.confidence_limits(terms.confidence), definition)
+        return _estimate(valuation, name, worth, worth.confidence_limits(terms.confidence), definition)
 
     return CustomerValue(
         kind=valuation.summary.kind,
         total=expected("value of all customers", total, "Expected value of all customers together."),
         total_predictive=_estimate(
-            valuation, "value that all customers will bring", total.value,
+            valuation, "value that all customers will bring", total,
             total.predictive_limits(terms.confidence, sums.chance), "Value that all customers together will bring.",
             method="lognormal" if total.positive and total.value > 0.0 else "normal", note=chance.caution(valuation),
         ),
@@ -241,25 +245,28 @@ def value_of(valuation: Valuation, model: CLVModel) -> CustomerValue:
 def _estimate(
     valuation: Valuation,
     name: str,
-    value: float,
+    worth: Worth,
     limits: tuple[float, float],
     definition: str,
     *,
     method: str = "delta",
     note: str = "",
 ) -> Estimate:
-    """Return a number of money with an interval."""
+    """Return a number of money with an interval, or without where the fits give it none."""
+    empty = bool(valuation.doubts) and worth.without_width
+    if empty:
+        limits, note = (math.nan, math.nan), WITHOUT_WIDTH
     return Estimate(
         name=name,
-        value=value,
+        value=worth.value,
         low=limits[0],
         high=limits[1],
         confidence=valuation.terms.confidence,
         n=valuation.summary.n_customers,  # type: ignore[arg-type]
-        numerator=value,
+        numerator=worth.value,
         denominator=1.0,
         method=method,
         definition=definition,
-        note=note,
+        note="; ".join(filter(None, (note, valuation.doubts))),
         unit="money",
     )

@@ -10,7 +10,8 @@ import numpy as np
 from loyalty import checks, wording
 from loyalty.clv import _bgbb, edges
 from loyalty.clv.cells import Cells
-from loyalty.clv.discrete_predictions import BGBBFit, Chances, read_history
+from loyalty.clv.discrete_evaluation import read_history
+from loyalty.clv.discrete_predictions import BGBBFit, Chances
 from loyalty.clv.fitting import Problem, maximise
 from loyalty.clv.opportunities import PERIOD_DAYS, Opportunities
 from loyalty.errors import EmptyData, InvalidArgument
@@ -82,7 +83,7 @@ class BGBB:
             "BGBB",
             _bgbb.NAMES,
             optimum,
-            identified=verdict.identified,
+            identified=dict(zip(_bgbb.NAMES, verdict.identified.tolist(), strict=True)),
             customers=cells.customers,
             status=verdict.status,
             notes=(*verdict.notes, *notes),

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loyalty import checks
-from loyalty.clv import _bgbb, uncertainty
+from loyalty.clv import _bgbb, outlasting, uncertainty
 from loyalty.clv.discounting import per_period
-from loyalty.clv.fits import Fit
-from loyalty.clv.opportunities import PERIOD_DAYS, Opportunities
-from loyalty.clv.uncertainty import Prediction
-from loyalty.errors import InvalidArgument
+from loyalty.clv.discrete_evaluation import MOST, DiscreteEvaluation, Quantity, Values, read_history, shaped
 
 if TYPE_CHECKING:
-    from loyalty.clv.cells import Cells
     from loyalty.clv.kernels import Kernel
+    from loyalty.clv.opportunities import Opportunities
 
-__all__ = ["MOST", "BGBBFit", "Chances", "read_history"]
+__all__ = ["BGBBFit", "Chances"]
 
 Floats = NDArray[np.float64]
-Values = tuple[float, ...]
-Quantity = Callable[[Values, Floats, Floats, Floats], Floats]  # (params, x, t_x, n) → one value per customer
-
-MOST = 100_000  # opportunities, seen or ahead
 
 
 class Chances(NamedTuple):
@@ -42,7 +34,7 @@ class Chances(NamedTuple):
     leaving: Any
 
 
-class BGBBFit(Fit):
+class BGBBFit(DiscreteEvaluation):
     """A fitted BG/BB model: what `Fit` says of it, and its predictions.
 
     Every prediction takes customers in one of two ways: `Opportunities` (the answer is a per-customer frame in the kind
@@ -51,18 +43,9 @@ class BGBBFit(Fit):
 
     `interval="confidence"` adds how well the parameters are known, by the delta method on the scale of logarithms (for
     probabilities, of log odds): a `Prediction` for numbers and arrays, columns `…_low` and `…_high` for opportunities.
-    Parameters that the data do not determine count as known there.
+    Parameters that the data do not determine count as known there; where a prediction depends on no others its interval
+    is NaN.
     """
-
-    @classmethod
-    def parameter_names(cls, model: str) -> tuple[str, ...]:  # noqa: ARG003 (one model only)
-        """Return the names that the parameters must have."""
-        return _bgbb.NAMES
-
-    @property
-    def days_per_period(self) -> float:
-        """Length of a period in days, on average."""
-        return PERIOD_DAYS[checks.choice("unit", self.unit, tuple(PERIOD_DAYS))]
 
     def p_alive(
         self,
@@ -100,7 +83,7 @@ class BGBBFit(Fit):
         def quantity(params: Values, x: Floats, t_x: Floats, n: Floats) -> Floats:
             return _bgbb.p_alive(params, x, t_x, n, later)
 
-        return self._predict("p_alive", quantity, data, (frequency, recency, opportunities), interval, confidence, 1.0)
+        return self.predict("p_alive", quantity, data, (frequency, recency, opportunities), interval, confidence, 1.0)
 
     def expected_purchases(
         self,
@@ -141,7 +124,7 @@ class BGBBFit(Fit):
         if interval == "predictive":
             return self._will_buy(quantity, data, given, far, confidence)
         kinds = ("confidence", "predictive")
-        return self._predict("expected_purchases", quantity, data, given, interval, confidence, float(far), kinds)
+        return self.predict("expected_purchases", quantity, data, given, interval, confidence, float(far), kinds)
 
     def discounted_purchases(
         self,
@@ -185,7 +168,7 @@ class BGBBFit(Fit):
             return _bgbb.p_alive(params, x, t_x, n) * _bgbb.purchases(params, x, n, far, worth)
 
         given = (frequency, recency, opportunities)
-        return self._predict("discounted_purchases", quantity, data, given, interval, confidence)
+        return self.predict("discounted_purchases", quantity, data, given, interval, confidence)
 
     def purchase_probability(
         self,
@@ -226,7 +209,7 @@ class BGBBFit(Fit):
             return (1.0 - alive) + alive * _bgbb.probability(params, x, n, far, 0)
 
         given = (frequency, recency, opportunities)
-        return self._predict("purchase_probability", quantity, data, given, interval, confidence, 1.0)
+        return self.predict("purchase_probability", quantity, data, given, interval, confidence, 1.0)
 
     def time_alive(
         self,
@@ -263,7 +246,43 @@ class BGBBFit(Fit):
             return _bgbb.p_alive(params, x, t_x, n) * _bgbb.time_alive(params, n, far)
 
         given = (frequency, recency, opportunities)
-        return self._predict("time_alive", quantity, data, given, interval, confidence, float(far))
+        return self.predict("time_alive", quantity, data, given, interval, confidence, float(far))
+
+    def median_time_alive(
+        self,
+        data: Opportunities | None = None,
+        *,
+        frequency: Any = None,
+        recency: Any = None,
+        opportunities: Any = None,
+    ) -> Any:
+        """Return at how many of the next opportunities the customer is alive: the median, where the mean is infinite.
+
+        It is the smallest number that is exceeded with a probability of one half at most: 0 where the customer is gone
+        at the next opportunity with probability one half or more. Beyond 10^15 opportunities it is infinite.
+
+        Args:
+            data: Customers; the answer is their frame with the column `median_time_alive`.
+            frequency: Opportunities with a purchase.
+            recency: The last of these, 0 without one.
+            opportunities: Opportunities so far; 0, 0 and 0 is a new customer.
+
+        Returns:
+            Whole numbers of opportunities: a number, an array, or a frame.
+
+        Raises:
+            InvalidArgument: A history cannot be, or the data have another period.
+        """
+
+        def median(x: Floats, t_x: Floats, n: Floats) -> Floats:
+            alive = _bgbb.p_alive(self.values, x, t_x, n)
+
+            def outlast(places: NDArray[np.int64], number: Floats) -> Floats:
+                return alive[places] * _bgbb.survival(self.values, n[places], number)
+
+            return outlasting.quantile(outlast, len(x), 0.5)
+
+        return self.answer("median_time_alive", data, (frequency, recency, opportunities), median)
 
     def chances(
         self,
@@ -288,54 +307,11 @@ class BGBBFit(Fit):
             InvalidArgument: A history cannot be, or the data have another period.
         """
         if data is not None:
-            cells = self._cells(data, (frequency, recency, opportunities))
+            cells = self.cells(data, (frequency, recency, opportunities))
             buying, leaving = _bgbb.posterior_means(self.values, cells.x, cells.t_x, cells.T)
             return data.hand_back(data.with_cells({"chance_of_buying": buying, "chance_of_leaving": leaving}))
         arrays, shape = read_history(frequency, recency, opportunities)
-        return Chances(*(_shaped(part, shape) for part in _bgbb.posterior_means(self.values, *arrays)))
-
-    # ------------------------------------------------------------------------------------------------------- inside
-
-    def _cells(self, data: Any, history: tuple[Any, Any, Any]) -> Cells:
-        """Return the cells of opportunities that the model can score."""
-        if any(part is not None for part in history):
-            raise InvalidArgument("pass either opportunities of customers or the keywords, not both.")
-        if not isinstance(data, Opportunities):
-            raise InvalidArgument(
-                f"{type(data).__name__} is none of the opportunities: pass ly.opportunities(tx, {self.unit!r}), or the "
-                "keywords frequency=, recency= and opportunities=."
-            )
-        if data.period != self.unit:
-            raise InvalidArgument(
-                f"the opportunities are {data.period}s and the model's are {self.unit}s: count them with "
-                f"period={self.unit!r}, or fit the model on these."
-            )
-        return data.cells
-
-    def _predict(
-        self,
-        name: str,
-        quantity: Quantity,
-        data: Any,
-        history: tuple[Any, Any, Any],
-        interval: str | None,
-        confidence: float,
-        top: float = math.inf,
-        kinds: tuple[str, ...] = ("confidence",),
-    ) -> Any:
-        """Return a prediction for customers given in either way, with or without a confidence interval."""
-        if interval is None:
-            return self._answer(name, data, history, lambda *arrays: quantity(self.values, *arrays))
-        checks.choice("interval", interval, kinds)
-        checks.confidence_level(confidence)
-
-        def limits(*arrays: Floats) -> tuple[Floats, ...]:
-            value = quantity(self.values, *arrays)
-            slopes = uncertainty.log_differences(self.values, lambda params: quantity(params, *arrays))
-            spread = uncertainty.log_spread(slopes, self.log_covariance)
-            return value, *uncertainty.spread_limits(value, spread, confidence, top)
-
-        return self._answer(name, data, history, limits, (confidence, "confidence"))
+        return Chances(*(shaped(part, shape) for part in _bgbb.posterior_means(self.values, *arrays)))
 
     def _will_buy(
         self, quantity: Quantity, data: Any, history: tuple[Any, Any, Any], far: int, confidence: float
@@ -347,62 +323,7 @@ class BGBBFit(Fit):
 
         def limits(*arrays: Floats) -> tuple[Floats, ...]:
             ends = uncertainty.purchase_limits(kernel, points, arrays, far, confidence)
-            return quantity(self.values, *arrays), *ends
+            value, *sure = uncertainty.delta_limits(self, lambda params: quantity(params, *arrays), confidence, far)
+            return value, *uncertainty.where_known(ends, tuple(sure))
 
-        return self._answer("expected_purchases", data, history, limits, (confidence, "predictive"))
-
-    def _answer(
-        self,
-        name: str,
-        data: Any,
-        history: tuple[Any, Any, Any],
-        compute: Callable[..., Any],
-        kind: tuple[float, str] | None = None,
-    ) -> Any:
-        """Return what `compute` gives for x, t_x, n (one array, or three with an interval), in the caller's form."""
-        if data is not None:
-            cells = self._cells(data, history)
-            found = compute(cells.x, cells.t_x, cells.T)
-            names = (name, f"{name}_low", f"{name}_high")
-            columns = {name: found} if kind is None else dict(zip(names, found, strict=True))
-            return data.hand_back(data.with_cells(columns))
-        arrays, shape = read_history(*history)
-        found = compute(*arrays)
-        if kind is None:
-            return _shaped(found, shape)
-        value, low, high = (_shaped(part, shape) for part in found)
-        return Prediction(value=value, low=low, high=high, confidence=kind[0], kind=kind[1])
-
-
-def read_history(frequency: Any, recency: Any, opportunities: Any) -> tuple[tuple[Floats, ...], tuple[int, ...]]:
-    """Return x, t_x and n as arrays of shape (m,), checked, and the shape they were given in."""
-    given = {"frequency": frequency, "recency": recency, "opportunities": opportunities}
-    missing = [name for name, value in given.items() if value is None]
-    if missing:
-        raise InvalidArgument(
-            f"{', '.join(missing)} missing: pass opportunities of customers, or frequency=, recency= and "
-            "opportunities= together (0, 0 and 0 for a new customer)."
-        )
-    arrays = {name: np.asarray(value) for name, value in given.items()}
-    odd = [name for name, array in arrays.items() if array.dtype.kind not in "iuf"]
-    if odd:
-        raise InvalidArgument(f"{odd[0]}={str(given[odd[0]])[:60]} holds what is no number.")
-    try:
-        x, t_x, n = np.broadcast_arrays(*(array.astype(np.float64) for array in arrays.values()))
-    except ValueError as err:
-        raise InvalidArgument(f"the shapes of {', '.join(given)} do not fit together: {err}.") from err
-    with np.errstate(invalid="ignore"):
-        sound = (x >= 0) & (x <= t_x) & (t_x <= n) & (n <= MOST) & ((x > 0) | (t_x == 0))
-        sound &= (x == np.floor(x)) & (t_x == np.floor(t_x)) & (n == np.floor(n))
-    if not sound.all():
-        bad = [f"({a:g}, {b:g}, {c:g})" for a, b, c in zip(x[~sound][:3], t_x[~sound][:3], n[~sound][:3], strict=True)]
-        raise InvalidArgument(
-            f"{int((~sound).sum()):,} histories cannot be, with (frequency, recency, opportunities) = {', '.join(bad)}"
-            ": give whole numbers with 0 ≤ frequency ≤ recency ≤ opportunities, and recency 0 just where frequency is."
-        )
-    return tuple(np.ascontiguousarray(one).ravel() for one in (x, t_x, n)), x.shape
-
-
-def _shaped(found: Floats, shape: tuple[int, ...]) -> Any:
-    """Return an array in the shape of what was asked for; a number for a number."""
-    return float(found[0]) if not shape else np.array(found).reshape(shape)
+        return self.answer("expected_purchases", data, history, limits, (confidence, "predictive"))

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from loyalty.clv.limits import Verdict
 from loyalty.errors import LoyaltyWarning
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from loyalty.clv.fitting import Optimum
 
-__all__ = ["Chance", "Verdict", "judge"]
+__all__ = ["Chance", "judge"]
 
+# Stricter than for lifetime models (limits.py), which know a chance only through the times of purchases. Here every
+# renewal or opportunity is seen: some thousands of them tell a chance of 1 in 1,000 from none, and cohorts of tens of
+# thousands a sum of parameters of several hundred from an infinite one. Both are values that a sound fit may have.
 _SURE = 1e-4  # a mean chance this near 0 or 1 is that
 _ALIKE = 1e3  # first plus second parameter above which customers do not differ
 _SPLIT = 1e-2  # the same below which the chance is either 0 or 1
@@ -32,20 +38,6 @@ class Chance(NamedTuple):
     first: str
     second: str
     what: str
-
-
-class Verdict(NamedTuple):
-    """What is known of a fit.
-
-    Attributes:
-        status: "converged", "ridge" or "boundary".
-        identified: Which parameters the data determine, by name.
-        notes: Why they do not determine the others, a sentence each.
-    """
-
-    status: str
-    identified: dict[str, bool]
-    notes: tuple[str, ...]
 
 
 def judge(
@@ -80,7 +72,7 @@ def judge(
         identified = dict.fromkeys(names, False)
     loose = [name for name, sure in identified.items() if not sure]
     if not loose and optimum.status == "converged":
-        return Verdict("converged", identified, ())
+        return Verdict("converged", (), _flags(identified))
     status = "boundary" if at_limit else "ridge"
     listed = " and ".join(filter(None, [", ".join(loose[:-1]), loose[-1]])) if loose else "some parameters"
     notes.append(
@@ -88,7 +80,12 @@ def judge(
         "not by these numbers."
     )
     warnings.warn(f"{model}: {' '.join(notes)}", LoyaltyWarning, stacklevel=3)
-    return Verdict(status, identified, tuple(notes))
+    return Verdict(status, tuple(notes), _flags(identified))
+
+
+def _flags(identified: Mapping[str, bool]) -> NDArray[np.bool_]:
+    """Return which parameters are determined, in order."""
+    return np.array(list(identified.values()), dtype=np.bool_)
 
 
 def _reason(chance: Chance, first: float, second: float) -> str:

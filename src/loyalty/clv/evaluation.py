@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,6 +95,15 @@ class Evaluation(Fit):
     def parameter_names(cls, model: str) -> tuple[str, ...]:
         """Return the names that the parameters of a model must have."""
         return kernel_of(model).names
+
+    @classmethod
+    def further(cls, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """Return no further fields, but refuse what no lifetime model can have."""
+        from loyalty.clv.summary import UNITS
+
+        if min(saved["params"].values()) <= 0.0 or saved["unit"] not in UNITS:
+            raise InvalidArgument("this is no saved fit: a parameter is not positive, or the unit is not known.")
+        return {}
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -265,7 +274,13 @@ class Evaluation(Fit):
         low, high = uncertainty.spread_limits(of_spread, spread, confidence, quantity.top)
         if quantity.complement:
             low, high = np.minimum(1.0 - high, value), np.maximum(1.0 - low, value)
-        return value, low, high
+
+        def elsewhere(params: tuple[float, ...]) -> Floats:
+            moved = replace(self, params=dict(zip(self.names, params, strict=True)))
+            return moved._values(quantity, arrays)  # noqa: SLF001 (its own kind)
+
+        blank = uncertainty.held(self, elsewhere, value, gradient, spread)
+        return value, np.where(blank, math.nan, low), np.where(blank, math.nan, high)
 
     def _log_gradient(self, arrays: tuple[Floats, ...], pairs: Pairs, given: Given | None) -> Floats:
         """Return the derivatives of ln(P(alive) · given) by the log parameters.

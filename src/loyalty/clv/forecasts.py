@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loyalty import intervals
+from loyalty.clv import chance
 from loyalty.clv._gammagamma import log_expected_gradient
 from loyalty.clv.spans import outcome_spans
 from loyalty.clv.spend import SpendFit
@@ -25,7 +25,6 @@ Floats = NDArray[np.float64]
 Limits = tuple[float, float]
 
 _NO_LIMITS: Limits = (math.nan, math.nan)
-_WIDEST = 100.0  # an interval that reaches further than e¹⁰⁰ times the total has no ends
 _SECOND_MOMENT = 2.0  # q above which the model's spend has one
 
 
@@ -122,9 +121,9 @@ def of_model(
 def _total_purchases(fit: LifetimeFit, predicted: CellPredictions, held: Holdout, confidence: float) -> Limits:
     """Return the predictive interval of all customers' purchases: what chance adds, and the parameters' errors."""
     n, expected = held.cells.weight, predicted.expected_purchases
-    chance = float(n @ np.maximum(predicted.second_moment - expected * expected, 0.0))
+    own = float(n @ np.maximum(predicted.second_moment - expected * expected, 0.0))
     slope = predicted.log_gradient @ (n * expected)
-    return _limits(float(n @ expected), chance + float(slope @ fit.log_covariance @ slope), confidence)
+    return _limits(float(n @ expected), float(slope @ fit.log_covariance @ slope), own, confidence)
 
 
 def _total_revenue(
@@ -142,18 +141,15 @@ def _total_revenue(
     each = np.asarray(spend_fit.expected_spend(frequency=x, monetary_value=held.mean_spend), np.float64)
     square = each * each * (p * x + q - 1.0) / (p * x + q - 2.0)
     bought, squared = predicted.expected_purchases[held.cell], predicted.second_moment[held.cell]
-    chance = float(n @ np.maximum(square * (squared + bought / p) - spent * spent, 0.0))
+    own = float(n @ np.maximum(square * (squared + bought / p) - spent * spent, 0.0))
     by_model = predicted.log_gradient[:, held.cell] @ (n * spent)
     by_spend = np.asarray(log_expected_gradient(spend_fit.values, x, held.mean_spend), np.float64) @ (n * spent)
     errors = by_model @ fit.log_covariance @ by_model + by_spend @ spend_fit.log_covariance @ by_spend
-    return _limits(float(n @ spent), chance + float(errors), confidence)
+    return _limits(float(n @ spent), float(errors), own, confidence)
 
 
-def _limits(total: float, variance: float, confidence: float) -> Limits:
-    """Return the interval of a total, on the log scale so that no limit is negative."""
-    if not (total > 0.0 and 0.0 <= variance < math.inf):
+def _limits(total: float, errors: float, own: float, confidence: float) -> Limits:
+    """Return the predictive interval of a total from both variances; NaN where there is none."""
+    if not (total > 0.0 and math.isfinite(errors) and math.isfinite(own)):
         return _NO_LIMITS
-    wide = intervals.normal_quantile(confidence) * math.sqrt(variance) / total
-    if wide > _WIDEST:
-        return 0.0, math.inf
-    return total * math.exp(-wide), total * math.exp(wide)
+    return chance.total_limits(total, errors, own, confidence)

@@ -59,13 +59,20 @@ class Independence(EstimateSet):
         """The finding in words."""
         found = self.adjusted
         if math.isnan(found.value):
-            return f"Whether frequency and mean spend are independent cannot be measured: {found.note}."
+            why = found.note.removeprefix("undefined: ")
+            return f"Whether frequency and mean spend are independent cannot be measured: {why}."
         span = wording.span(found.low, found.high, "")
         interval = "" if math.isnan(found.low) else f" ({wording.level(found.confidence)} interval {span})"
         return (
             f"Among {wording.counted(found.n, 'customers')} with a repeat purchase, the correlation of frequency and "
-            f"mean spend is {found.value:.2f}{interval}: {_verdict(found)}"
+            f"mean spend beyond what the model explains is {found.value:.2f}{interval}: {_verdict(found)}{self._raw()}"
         )
+
+    def _raw(self) -> str:
+        """Return the sentence on what anybody would compute, where it is defined."""
+        said = [f"{found.value:.2f} ({name})" for found, name in ((self.plain, "Pearson"), (self.ranks, "ranks"))
+                if not math.isnan(found.value)]  # fmt: skip
+        return f" As the numbers are, it is {' and '.join(said)}." if said else ""
 
     def __str__(self) -> str:
         return self.sentence

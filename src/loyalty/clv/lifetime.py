@@ -39,7 +39,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _SAMPLE = 20_000  # customers fitted first, where there are many cells
-_MANY = 30_000  # cells from which on that pays
+_MANY = 60_000  # cells from which on that pays
 _FEW = 500  # cells up to which the likelihood may have more than one summit
 _SEED = 20_050_305  # of that sample: where it lies does not matter
 

@@ -19,7 +19,8 @@ Scaled = Mapping[str, float]  # parameters by name, time being counted in mean a
 
 # Limits are approached for ever, so these say where a parameter has come near one. They only matter for parameters that
 # the data leave open: there the search goes on until nothing is gained, mostly to 1e4 and beyond (tried on 300 awkward
-# data sets), and what is left open at ordinary values is a ridge.
+# data sets), and what is left open at ordinary values is a ridge. Models of renewals and opportunities are judged more
+# strictly (edges.py says why).
 _LARGE = 100.0
 _SMALL = 1e-3
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
+from loyalty import checks, wording
 from loyalty.errors import ColumnError, InvalidArgument, InvalidRows, UnsupportedSource
 
 if TYPE_CHECKING:
     from loyalty.clv.summary import CustomerSummary
     from loyalty.transactions import Transactions
 
-__all__ = ["Margins", "margins"]
+__all__ = ["Margins", "margins", "odd_margin"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -28,10 +29,12 @@ class Margins:
     Attributes:
         number: The margin of all; NaN where they differ.
         each: Gives the columns `customer` and `margin`, a row per customer; None where all have the same.
+        notes: What a reader must know, a sentence each.
     """
 
     number: float
     each: Callable[[], Frame] | None = None
+    notes: tuple[str, ...] = ()
 
     def on(self, frame: Frame) -> Frame:
         """Return customers widened by their `margin`."""
@@ -56,7 +59,8 @@ def margins(margin: Any, summary: CustomerSummary, tx: Transactions | None) -> M
         InvalidArgument: A column is named, but there are no transactions to read it from.
     """
     if isinstance(margin, float):
-        return Margins(margin)
+        odd = odd_margin(margin)
+        return Margins(margin, notes=(odd,) if odd else ())
     if _is_label(margin, tx):
         if tx is None:
             raise InvalidArgument(
@@ -75,6 +79,7 @@ def _is_label(margin: Any, tx: Transactions | None) -> bool:
 
 def _of_column(tx: Transactions, label: Any, summary: CustomerSummary) -> Margins:
     """Return margins read at the customers' first purchases."""
+    label = checks.column("margin", label, tx.engine.labels)
 
     def each() -> Frame:
         return tx.first_values(label).select("customer", margin=nw.col("group").cast(nw.Float64))
@@ -84,10 +89,10 @@ def _of_column(tx: Transactions, label: Any, summary: CustomerSummary) -> Margin
     if not (kind.is_numeric() or isinstance(kind, nw.String)):  # files of text hold numbers as text
         raise wrong
     try:
-        _refuse_unusable(each, summary, f"margin={label!r} at their first purchase", label)
+        notes = _checked(each, summary, f"margin={label!r} at their first purchase", label)
     except UnsupportedSource as err:
         raise wrong from err
-    return Margins(math.nan, each)
+    return Margins(math.nan, each, notes)
 
 
 def _of_table(table: Any, summary: CustomerSummary) -> Margins:
@@ -115,15 +120,30 @@ def _of_table(table: Any, summary: CustomerSummary) -> Margins:
             column="margin",
             count=repeated,
         )
-    _refuse_unusable(each, summary, "a margin in the table of margins", "margin")
-    return Margins(math.nan, each)
+    return Margins(math.nan, each, _checked(each, summary, "a margin in the table of margins", "margin"))
 
 
-def _refuse_unusable(each: Callable[[], Frame], summary: CustomerSummary, where: str, column: Any) -> None:
-    """Raise where customers have no finite margin."""
+def odd_margin(margin: float) -> str:
+    """Return the sentence on a margin that is no share between 0 and 1; nothing for one that is."""
+    if margin > 1.0:
+        meant = f" If {margin:g} % was meant, pass margin={margin / 100.0:g}." if margin <= 100.0 else ""
+        return f"margin={margin:g} is above 1: customers bring {margin:g} times what they spend.{meant}"
+    return f"margin={margin:g} is below 0: whatever is sold counts as a loss." if margin < 0.0 else ""
+
+
+def _checked(each: Callable[[], Frame], summary: CustomerSummary, where: str, column: Any) -> tuple[str, ...]:
+    """Return what is to be said of customers' margins.
+
+    Raises:
+        InvalidRows: Customers have no finite margin.
+    """
     usable = each().filter(nw.col("margin").is_finite())
-    without = summary.frame().join(usable, on="customer", how="anti").select(n=nw.len())
-    count = int(summary.collect(without)["n"][0].as_py())
+    rows = summary.frame().select("customer").join(usable, on="customer", how="left")
+    margin, one, none = nw.col("margin"), nw.lit(1), nw.lit(0)
+    parts = {"without": margin.is_null(), "above": margin > 1.0, "below": margin < 0.0}
+    rows = rows.select(**{name: nw.when(holds).then(one).otherwise(none) for name, holds in parts.items()})
+    sums = summary.collect(rows.select(*(nw.col(name).sum() for name in parts))).to_pylist()[0]
+    count = int(sums["without"] or 0)
     if count:
         raise InvalidRows(
             f"{count:,} of {summary.n_customers:,} customers have no finite number as {where}: fill in a share such as "
@@ -131,3 +151,6 @@ def _refuse_unusable(each: Callable[[], Frame], summary: CustomerSummary, where:
             column=str(column),
             count=count,
         )
+    said = {"above": "above 1: was a percentage meant?", "below": "below 0: whatever they buy counts as a loss."}
+    who = {name: wording.counted(sums[name] or 0, "customers") for name in said}
+    return tuple(f"The margin of {who[name]} is {words}" for name, words in said.items() if sums[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from loyalty import intervals, wording
 from loyalty.clv import histories, predictive_value
 from loyalty.clv.cell_values import FARTHEST, YEAR, time_alive
 from loyalty.clv.cells import Cells
+from loyalty.clv.margins import odd_margin
 from loyalty.clv.mean_spend import MeanSpend
+from loyalty.clv.standing import NO_WIDTH, WITHOUT_WIDTH, doubts
 from loyalty.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -26,10 +28,11 @@ __all__ = ["CustomerScore", "Scorer", "score"]
 
 Floats = NDArray[np.float64]
 
+_NUMBERS = ("p_alive", "expected_purchases", "expected_spend", "clv", "clv_low", "clv_high", "value_at_risk")
 _STEP = 1e-6  # of differences in log parameters; one way only, which is near enough for an interval
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class CustomerScore:
     """What one customer is worth.
 
@@ -41,6 +44,8 @@ class CustomerScore:
         clv_low: Lower end of its interval.
         clv_high: Upper end of its interval.
         value_at_risk: What the customer would be worth if certainly still one, times 1 − P(alive).
+        terms: Horizon, margin, rate, costs, kind and level of the interval.
+        note: What a reader must know; empty where there is nothing.
     """
 
     p_alive: float
@@ -50,11 +55,41 @@ class CustomerScore:
     clv_low: float
     clv_high: float
     value_at_risk: float
+    terms: Terms
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the numbers by name, JSON-ready."""
-        found: dict[str, Any] = wording.jsonable(asdict(self))
+        """Return the numbers, the terms and the note by name, JSON-ready."""
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        found: dict[str, Any] = wording.jsonable({**numbers, "terms": self.terms.told(), "note": self.note})
         return found
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        bought = wording.quantity(self.expected_purchases, "")
+        purchases = "" if math.isnan(self.expected_purchases) else f"{bought} expected purchases of "
+        each = f"{_money(self.expected_spend)}{'' if purchases else ' expected per purchase'}"
+        notes = f" Note: {self.note}." if self.note else ""
+        return (
+            f"A customer worth {_money(self.clv)} over {self.terms}{self._said_limits()}. Still a customer with a "
+            f"probability of {wording.quantity(self.p_alive, 'share')}; {purchases}{each}; value at risk "
+            f"{_money(self.value_at_risk)}.{notes}"
+        )
+
+    def _said_limits(self) -> str:
+        """Return the interval in words; nothing where there is none."""
+        if math.isnan(self.clv_low):
+            return ""
+        span, level = wording.span(self.clv_low, self.clv_high, "money"), wording.level(self.terms.confidence)
+        if self.terms.interval == "confidence":
+            return f" ({level} confidence interval {span})"
+        return f"; if customers go on buying as the model has it, this one will bring {span} in {level} of cases"
+
+
+def _money(value: float) -> str:
+    return wording.quantity(value, "money")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +106,8 @@ class Scorer:
         moved: The k purchase parameters as fitted, and k times with one of them a little larger.
         z: Half the width of an interval in standard errors.
         staying: (params, x, T) → expected discounted time as a customer, given alive.
+        doubts: What is to be said of fits that have not plainly converged; empty where both have.
+        note: That, and what is to be said of the margin.
     """
 
     fit: LifetimeFit
@@ -82,6 +119,8 @@ class Scorer:
     moved: tuple[tuple[float, ...], ...]
     z: float
     staying: Callable[[Any, Any, Any], Floats]
+    doubts: str
+    note: str
 
     @classmethod
     def of(cls, fit: LifetimeFit, spend: SpendFit | MeanSpend, terms: Terms) -> Scorer:
@@ -94,6 +133,8 @@ class Scorer:
             raise InvalidArgument("one customer has one margin: pass a number, score_customer(..., margin=0.3).")
         horizon, rate = terms.days / fit.days_per_unit, fit.discount_rate(terms.annual_discount_rate)
         steps = _STEP * np.eye(len(fit.values))
+        doubtful = doubts((fit, spend))
+        said = odd_margin(terms.margin).removesuffix("."), doubtful
         larger = [tuple((np.array(fit.values) * np.exp(step)).tolist()) for step in steps]
         return cls(
             fit,
@@ -105,6 +146,8 @@ class Scorer:
             (fit.values, *larger),
             intervals.normal_quantile(terms.confidence),
             time_alive(fit, horizon, rate),
+            doubtful,
+            "; ".join(filter(None, said)),
         )
 
 
@@ -129,14 +172,21 @@ def score(scorer: Scorer, frequency: Any, recency: Any, age: Any, monetary_value
         cost = scorer.terms.service_cost * p_alive * years[0]
     if scorer.terms.interval == "predictive":
         low, high = _predictive(scorer, (x, t_x, T), monetary_value, p_alive * if_alive / (p_alive * plain or 1.0))
-        low, high = low - cost, high - cost
     else:
         slopes = _slopes(alive, given)
         cost_slopes = None if years is None else _slopes(alive, years)
         low, high = _confidence(scorer, (x, monetary_value), (earned, slopes), (cost, cost_slopes))
-    value = earned - cost
-    at_risk = (scorer.margin * spend * if_alive - (cost / p_alive if cost else 0.0)) * (1.0 - p_alive)
-    return CustomerScore(p_alive, p_alive * plain, spend, value, low, high, at_risk)
+    value, note = earned - cost, scorer.note
+    worth = scorer.margin * spend * if_alive - (cost / p_alive if cost else 0.0)
+    if scorer.doubts and _without_width(scorer, (low, high), worth, p_alive):
+        low, high, note = math.nan, math.nan, f"{WITHOUT_WIDTH}; {note}"
+    return CustomerScore(p_alive, p_alive * plain, spend, value, low, high, worth * (1.0 - p_alive), scorer.terms, note)
+
+
+def _without_width(scorer: Scorer, limits: tuple[float, float], worth: float, p_alive: float) -> bool:
+    """Return whether an interval has no width beside what the customer is worth if alive; see `Valuation.rows`."""
+    empty = worth != 0.0 and limits[1] - limits[0] <= NO_WIDTH * abs(worth)
+    return empty and (scorer.terms.interval == "confidence" or p_alive <= NO_WIDTH)
 
 
 def _history(frequency: Any, recency: Any, age: Any) -> tuple[float, float, float]:

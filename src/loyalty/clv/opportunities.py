@@ -12,8 +12,9 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from loyalty import checks, engines, periods, wording
+from loyalty.clv.acquired import Acquired
 from loyalty.clv.cells import Cells
-from loyalty.errors import EmptyData, InvalidArgument, InvalidRows
+from loyalty.errors import EmptyData, InvalidRows
 from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
@@ -80,29 +81,17 @@ def opportunities(
         1           b          0        0              1
     """
     checks.choice("period", period, periods.PERIODS)
-    last = tx.window.last if until is None else periods.day_number(until, "until")
-    known = tx.data_window()
-    if not known.first <= last <= known.last:
-        raise InvalidArgument(
-            f"until={until!r} lies outside the data ({periods.to_date(known.first)} to {tx.observed_until}): "
-            "give a date within."
-        )
-    acquired = [
-        None if day is None else periods.day_number(day, name)
-        for name, day in (("acquired_from", acquired_from), ("acquired_until", acquired_until))
-    ]
-    if acquired[0] is not None and acquired[1] is not None and acquired[0] > acquired[1]:
-        raise InvalidArgument(f"acquired_from={acquired_from!r} comes after acquired_until={acquired_until!r}.")
+    who = Acquired.of(tx, until, acquired_from, acquired_until)
     found = Opportunities(
         engine=tx.engine,
         customer=tx.customer,
         period=period,
-        rows=lambda: _acquired(_of_transactions(tx, period, last), acquired, tx),
+        rows=lambda: _acquired(_of_transactions(tx, period, who.last), who),
         weighted=False,
-        until=periods.to_date(last),
-        notes=_notes(tx, acquired[0]),
+        until=periods.to_date(who.last),
+        notes=(*who.notes(), *_open_period(period, who.last)),
     )
-    _refuse_nothing(found, f"{acquired_from or periods.to_date(known.first)} to {acquired_until or found.until}")
+    _refuse_nothing(found, str(who))
     return found
 
 
@@ -135,33 +124,23 @@ def _of_transactions(tx: Transactions, period: PeriodName, last: int) -> Frame:
     return tx.kept(f"opportunities_{period}_{last}".replace("-", "m"), build)
 
 
-def _acquired(people: Frame, span: list[int | None], tx: Transactions) -> Frame:
+def _acquired(people: Frame, who: Acquired) -> Frame:
     """Return the customers acquired in a span, those of the history flagged."""
-    first, until = span
-    if first is not None:
-        people = people.filter(nw.col("first_day") >= first)
-    if until is not None:
-        people = people.filter(nw.col("first_day") <= until)
-    before = nw.when(nw.col("first_day") < tx.window.first).then(nw.lit(1)).otherwise(nw.lit(0))
-    known = {"acquired_before": before} if tx.rules.history else {}
-    return people.select("customer", *_KEYS, **known)
+    return who.only(people).select("customer", *_KEYS, **who.flag())
 
 
-def _notes(tx: Transactions, acquired_from: int | None) -> tuple[str, ...]:
-    """Return what a reader must know about purchases before the window or before the log."""
-    start = tx.data_window().first
-    notes = []
-    if tx.rules.history:
-        notes.append(
-            f"Purchases before {tx.observed_from} count too, and so do customers who bought only then "
-            "(column acquired_before)."
-        )
-    if acquired_from is None or acquired_from <= start:
-        notes.append(
-            f"The log begins on {periods.to_date(start)}: customers who had bought before count as new from their "
-            "first purchase in it. If there were such customers, pass acquired_from= with a later date."
-        )
-    return tuple(notes)
+def _open_period(period: PeriodName, last: int) -> tuple[str, ...]:
+    """Return the note that purchases of a period that is not over do not count."""
+    index = periods.period_index(last, period)
+    end = periods.period_start(index + 1, period) - 1
+    if last == end:
+        return ()
+    note = (
+        f"The {period} {periods.period_label(index, period)} does not count, since the log ends on "
+        f"{periods.to_date(last)}, before it is over. If that is all there was, pass "
+        f'observed_until="{periods.to_date(end)}" to transactions().'
+    )
+    return (note,)
 
 
 def _refuse_nothing(found: Opportunities, span: str) -> None:

@@ -33,7 +33,8 @@ class LifetimeFit(Evaluation):
     is a number or an array). A new customer is 0, 0 and 0. Lengths of time are durations such as "90d" or "52w".
 
     `interval="confidence"` adds how well the parameters are known: a `Prediction` for numbers and arrays, columns
-    `…_low` and `…_high` for a summary. Parameters that the data do not determine count as known there.
+    `…_low` and `…_high` for a summary. Parameters that the data do not determine count as known there; where a
+    prediction depends on no others its interval is NaN.
     """
 
     def p_alive(
@@ -316,7 +317,10 @@ class LifetimeFit(Evaluation):
 
         def limits(*arrays: Floats) -> tuple[Floats, Floats, Floats]:
             ends = uncertainty.purchase_limits(self.kernel, points, arrays, span, confidence)
-            return self._values(quantity, arrays), *ends
+            if all(self.identified.values()):
+                return self._values(quantity, arrays), *ends
+            value, *sure = self._with_limits(quantity, arrays, confidence)
+            return value, *uncertainty.where_known(ends, tuple(sure))
 
         return self.answer(quantity.name, summary, history, limits, (confidence, "predictive"))
 

@@ -98,15 +98,12 @@ def no_distribution() -> InvalidArgument:
 def limits(valuation: Valuation) -> tuple[nw.Expr, nw.Expr]:
     """Return the ends of a customer's predictive interval, on rows that have the columns of `quantiles`.
 
-    Service costs are taken as their expectation.
+    There are no service costs: `Terms` refuses them here.
     """
     spend = valuation.spend
     assert not isinstance(spend, MeanSpend)  # noqa: S101 (`quantiles` refused it)
     scale = nw.col("margin") * spend.scale_expression(nw.col("frequency"), nw.col("monetary_value"))
     low, high = scale * nw.col("low_odds"), scale * nw.col("high_odds")
-    if valuation.cells.years is not None:
-        cost = nw.col("years") * nw.col("p_alive") * valuation.terms.service_cost
-        low, high = low - cost, high - cost
     return nw.min_horizontal(low, high), nw.max_horizontal(low, high)
 
 

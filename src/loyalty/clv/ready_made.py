@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
+from loyalty import wording
 from loyalty.errors import EmptyData, InvalidRows
 
 if TYPE_CHECKING:
@@ -63,3 +64,18 @@ def refuse_impossible(engine: engines.Engine, kept: str, columns: Mapping[str, A
                 column=str(columns.get(what.split(maxsplit=1)[0], "")),
                 count=int(counts[name]),
             )
+    if "customer" in columns:
+        _refuse_repeated(engine, kept, columns["customer"])
+
+
+def _refuse_repeated(engine: engines.Engine, kept: str, label: Any) -> None:
+    """Raise where a customer has several rows: a summary has one for each."""
+    many = engine.table(kept).group_by("customer").agg(n=nw.len()).filter(nw.col("n") > 1)
+    repeated = engine.collect(many.select(n=nw.len())).to_pylist()[0]["n"]
+    if repeated:
+        raise InvalidRows(
+            f"{wording.counted(repeated, 'customers')} in column {label!r} with more than one row: a summary has one "
+            "row for each. If the table is a log of purchases, open it with transactions() and use summarize().",
+            column=str(label),
+            count=int(repeated),
+        )

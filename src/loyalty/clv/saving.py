@@ -30,9 +30,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from loyalty.errors import InvalidArgument, LoyaltyError
+from loyalty.errors import InvalidArgument, InvalidModelFile, LoyaltyError
 
-__all__ = ["InvalidModelFile", "load", "save"]
+__all__ = ["load", "save"]
 
 FORMAT = "loyalty-model"
 VERSION = 1
@@ -44,7 +44,7 @@ _FARTHEST = 1e120  # sums of money are below 1e100, and γ is one
 _HOMES = {
     **dict.fromkeys(("BGNBD", "MBGNBD", "ParetoNBD", "GGomNBD", "NBD"), ("lifetime", "LifetimeFit")),
     "BGBB": ("discrete_predictions", "BGBBFit"),
-    **dict.fromkeys(("SBG", "BDW"), ("contractual", "ContractFit")),
+    **dict.fromkeys(("SBG", "BDW"), ("contract_predictions", "ContractFit")),
     "GammaGamma": ("spend", "SpendFit"),
     "MeanSpend": ("mean_spend", "MeanSpend"),
     "CLVModel": ("value", "CLVModel"),
@@ -58,10 +58,6 @@ _WHAT_TO_DO = "Save the model again with save(), and copy files as they are."
 _REFUSALS = (LoyaltyError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 # Texts, of which a closing quote may be missing, and brackets. Each character is looked at once.
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
-
-
-class InvalidModelFile(InvalidArgument):
-    """A file cannot be written, cannot be read, or holds no model that this library saved."""
 
 
 def save(fit: Any, path: str | os.PathLike[str]) -> None:
@@ -80,7 +76,7 @@ def save(fit: Any, path: str | os.PathLike[str]) -> None:
     Examples:
         >>> from loyalty.clv.spend import GammaGamma
         >>> from loyalty.clv.spend_cells import SpendCells
-        >>> fit = GammaGamma().fit(SpendCells.of([1, 1, 2, 3, 1, 5], [12.0, 30.0, 18.0, 21.0, 80.0, 35.0]))
+        >>> fit = GammaGamma().fit(SpendCells.of([1, 1, 1, 2, 2, 5, 9, 9], [5, 90, 20, 12, 60, 20, 55, 15]))
         >>> save(fit, "spend.json")
         >>> load("spend.json").params == fit.params
         True
@@ -117,6 +113,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises:
         InvalidModelFile: There is no such file, it holds no saved model, was damaged or edited, or was written by a
             later version of the library.
+
+    Examples:
+        >>> import pandas as pd, loyalty as ly
+        >>> people = pd.DataFrame({"frequency": [0, 0, 1, 2, 5], "recency": [0, 0, 3, 20, 30], "T": [39, 30, 38, 30, 31]})
+        >>> fit = ly.NBD().fit(ly.CustomerSummary.of(people, unit="week"))
+        >>> fit.save("nbd.json")
+        >>> ly.load("nbd.json").expected_purchases(frequency=2, recency=20, age=30, horizon="52w") > 1
+        True
     """
     name = _named(path)
     document = _parsed(name, _read(name))
@@ -182,7 +186,15 @@ def _check_fit(fit: Mapping[str, Any]) -> None:
         raise InvalidArgument(f"{unit!r:.50} is no unit of a {model}.")
     if not isinstance(fit["params"], dict) or not all(_is_size(value) for value in fit["params"].values()):
         raise InvalidArgument("a parameter is no positive number, or out of all measure.")
-    rows, size = fit["log_covariance"], len(fit["params"])
+    _check_covariance(fit["log_covariance"], len(fit["params"]))
+    for name, low in (("customers", 0.0), ("l2", 0.0), ("evaluations", 0.0), ("log_likelihood", -math.inf)):
+        value = fit.get(name)
+        if not _is_number(value) or value < low:  # type: ignore[operator]
+            raise InvalidArgument(f"{name} is missing or cannot be.")
+
+
+def _check_covariance(rows: Any, size: int) -> None:
+    """Raise where a matrix is no covariance of as many parameters."""
     if not isinstance(rows, list) or [len(row) if isinstance(row, list) else -1 for row in rows] != [size] * size:
         raise InvalidArgument("its covariance has not a row and a column per parameter.")
     if not all(_is_number(value) for row in rows for value in row):
@@ -195,10 +207,6 @@ def _check_fit(fit: Mapping[str, Any]) -> None:
         raise InvalidArgument("its covariance is not symmetric.")
     if largest and np.linalg.eigvalsh(matrix / largest).min() < -1e-9 * size:
         raise InvalidArgument("its covariance gives something a negative variance.")
-    for name, low in (("customers", 0.0), ("l2", 0.0), ("evaluations", 0.0), ("log_likelihood", -math.inf)):
-        value = fit.get(name)
-        if not _is_number(value) or value < low:  # type: ignore[operator]
-            raise InvalidArgument(f"{name} is missing or cannot be.")
 
 
 def _unit_fits(model: str, unit: str) -> bool:
@@ -216,7 +224,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_size(value: Any) -> bool:
-    """Return whether a value is a number above 0 that a parameter may be: squares and products of it are numbers too."""
+    """Return whether a value is a number above 0 whose square and whose product with others are numbers too."""
     return _is_number(value) and 1.0 / _FARTHEST < value < _FARTHEST
 
 
@@ -303,13 +311,19 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _place(name: str) -> Path:
+    """Return where a file goes: a link stays one, and a device is not replaced by a file."""
+    target = Path(name).resolve()
+    if target.exists() and not target.is_file():
+        raise OSError(None, "it is no ordinary file")
+    return target
+
+
 def _write(path: Any, data: bytes) -> None:
     """Write a file whole or not at all."""
     name = _named(path)
     try:
-        target = Path(name).resolve()  # a link stays one
-        if target.exists() and not target.is_file():  # renaming would put a file in the place of a device
-            raise OSError(None, "it is no ordinary file")
+        target = _place(name)
         beside = target.with_name(f".{uuid.uuid4().hex}.tmp")
         try:
             with beside.open("xb") as file:

@@ -6,6 +6,7 @@ Purchases and time depend on the cell alone; spend follows from the customer's o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from loyalty import intervals
 from loyalty.clv import predictive_value
 from loyalty.clv.cell_values import FARTHEST, CellValues, predict, quadratic
+from loyalty.clv.standing import NO_WIDTH, doubts
 
 if TYPE_CHECKING:
     from loyalty.clv.lifetime import LifetimeFit
@@ -55,6 +57,11 @@ class Valuation:
         """What is predicted for each cell of the summary."""
         return predict(self.purchases, self.summary.cells, self.terms)
 
+    @cached_property
+    def doubts(self) -> str:
+        """What is to be said of fits that have not plainly converged; nothing where both have."""
+        return doubts((self.purchases, self.spend), self.summary.notes)
+
     @property
     def slopes(self) -> dict[str, nw.Expr]:
         """The derivatives of ln(expected spend) by the logarithms of the spend parameters, as expressions."""
@@ -81,7 +88,19 @@ class Valuation:
             clv=nw.col("p_alive") * nw.col("worth"), value_at_risk=(1.0 - nw.col("p_alive")) * nw.col("worth")
         )
         low, high = self._limits()
-        return rows.with_columns(clv_low=low, clv_high=high)
+        rows = rows.with_columns(clv_low=low, clv_high=high)
+        return self._without_empty(rows) if self.doubts else rows
+
+    def _without_empty(self, rows: Frame) -> Frame:
+        """Return rows without the limits of intervals that have no width because the fits leave something open."""
+        low, high, stake = nw.col("clv_low"), nw.col("clv_high"), nw.col("worth").abs()
+        empty = (stake > 0.0) & (high - low <= stake * NO_WIDTH)
+        if self.terms.interval == "predictive":  # in which nothing may well come for sure
+            empty = empty & (nw.col("p_alive") <= NO_WIDTH)
+        missing = nw.lit(math.nan)
+        return rows.with_columns(
+            clv_low=nw.when(empty).then(missing).otherwise(low), clv_high=nw.when(empty).then(missing).otherwise(high)
+        )
 
     @cached_property
     def _interval_columns(self) -> dict[str, Floats]:

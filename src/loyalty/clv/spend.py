@@ -40,9 +40,9 @@ _PLAIN = (int, float)
 class GammaGamma:
     """The Gamma-Gamma model of spend: what a customer pays varies around a mean of their own, which stays.
 
-    The sums of a customer's purchases are Gamma distributed with shape p and a rate of the customer's own, and rates
-    differ between customers as a Gamma distribution with shape q and rate gamma. How often somebody buys is taken to
-    have nothing to do with how much: `SpendFit.independence` measures that.
+    The amount of each purchase is Gamma distributed with shape p (the sum of n of a customer's with shape p·n) and a
+    rate of the customer's own, and rates differ between customers as a Gamma distribution with shape q and rate gamma.
+    How often somebody buys is taken to have nothing to do with how much: `SpendFit.independence` measures that.
 
     Attributes:
         l2: Penalty: l2 · (ln²p + ln²q + ln²(p·gamma/(q·typical spend))) is taken from the log-likelihood while
@@ -79,10 +79,10 @@ class GammaGamma:
 
         Examples:
             >>> from loyalty.clv.spend_cells import SpendCells
-            >>> cells = SpendCells.of([1, 1, 2, 3, 1, 5, 0], [12.0, 30.0, 18.0, 21.0, 80.0, 35.0, 0.0])
+            >>> cells = SpendCells.of([1, 1, 1, 2, 2, 5, 9, 9, 0], [5, 90, 20, 12, 60, 20, 55, 15, 0])
             >>> fit = GammaGamma().fit(cells)
-            >>> round(fit.expected_spend(frequency=2, monetary_value=18.0), 1)
-            23.6
+            >>> round(fit.expected_spend(frequency=2, monetary_value=18.0), 2)
+            25.96
         """
         cells = _cells(data)
         optimum = spend_search.optimum(cells, self.l2)
@@ -211,7 +211,7 @@ class SpendFit(Fit):
         return nw.when(below > 0.0).then(above / safe).otherwise(nw.lit(math.inf))
 
     def spend_gradient_expressions(self, frequency: nw.Expr, monetary_value: nw.Expr) -> dict[str, nw.Expr]:
-        """Return the derivatives of `spend_expression` by ln p, ln q and ln gamma; NaN where it is infinite."""
+        """Return the derivatives of `spend_expression` by ln p, ln q and ln gamma; not finite where it is infinite."""
         value = self.spend_expression(frequency, monetary_value)
         return {name: value * slope for name, slope in self.log_slopes(frequency, monetary_value).items()}
 

@@ -13,6 +13,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from loyalty import checks, engines, ledger, periods, wording
+from loyalty.clv.acquired import Acquired
 from loyalty.clv.cells import Cells
 from loyalty.clv.ready_made import KEYS, argument, refuse_impossible, tidy
 from loyalty.errors import EmptyData, InvalidArgument
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["UNITS", "CustomerSummary", "summarize"]
 
 Frame = nw.LazyFrame[Any]
+
+_WHOLE = 1e-6  # of a day: times that are no farther from whole days are whole days
+_LONGEST = 200_000  # days that a grid may have
 
 UNITS: Mapping[str, float] = {"day": 1.0, "week": 7.0, "month": 365.25 / 12.0, "year": 365.25}  # in days
 
@@ -78,62 +82,37 @@ def summarize(
         1           b          0      0.0  2.0             0.0
     """
     checks.choice("unit", unit, tuple(UNITS))
-    last = tx.window.last if until is None else periods.day_number(until, "until")
-    known = tx.data_window()
-    if not known.first <= last <= known.last:
-        raise InvalidArgument(
-            f"until={until!r} lies outside the data ({periods.to_date(known.first)} to {tx.observed_until}): "
-            "give a date within."
-        )
-    first_acquired = None if acquired_from is None else periods.day_number(acquired_from, "acquired_from")
-    last_acquired = None if acquired_until is None else periods.day_number(acquired_until, "acquired_until")
-    if first_acquired is not None and last_acquired is not None and first_acquired > last_acquired:
-        raise InvalidArgument(f"acquired_from={acquired_from!r} comes after acquired_until={acquired_until!r}.")
-    rows = _of_transactions(tx, last, (first_acquired, last_acquired))
+    who = Acquired.of(tx, until, acquired_from, acquired_until)
     summary = CustomerSummary(
         engine=tx.engine,
         customer=tx.customer,
         unit=unit,
         scale=UNITS[unit],
-        rows=rows,
+        rows=lambda: _of_transactions(who),
         has_spend=True,
         weighted=False,
-        until=periods.to_date(last),
-        notes=_history_notes(tx, first_acquired),
+        until=periods.to_date(who.last),
+        notes=who.notes(),
     )
     if not len(summary.cells):
-        raise EmptyData(
-            f"no customer was acquired from {acquired_from or periods.to_date(known.first)} to "
-            f"{acquired_until or periods.to_date(last)}: widen the span."
-        )
+        raise EmptyData(f"no customer was acquired from {who}: widen the span.")
     return summary
 
 
-def _of_transactions(tx: Transactions, last: int, acquired: tuple[int | None, int | None]) -> Callable[[], Frame]:
-    """Return what gives the rows of customers: their key columns in days, and mean repeat spend."""
-
-    def rows() -> Frame:
-        people = _people(tx, last).with_columns(frequency=nw.col("purchases") - 1)
-        first, until = acquired
-        if first is not None:
-            people = people.filter(nw.col("first_day") >= first)
-        if until is not None:
-            people = people.filter(nw.col("first_day") <= until)
-        repeats = nw.col("spend") - nw.col("first_spend")
-        divisor = nw.when(nw.col("frequency") > 0).then(nw.col("frequency")).otherwise(nw.lit(1))
-        mean = nw.when(nw.col("frequency") > 0).then(repeats / divisor).otherwise(nw.lit(0.0))
-        before = nw.when(nw.col("first_day") < tx.window.first).then(nw.lit(1)).otherwise(nw.lit(0))
-        known = {"acquired_before": before} if tx.rules.history else {}
-        return people.select(
-            "customer",
-            "frequency",
-            recency_key=(nw.col("last_day") - nw.col("first_day")).cast(nw.Int64),
-            age_key=(last - nw.col("first_day")).cast(nw.Int64),
-            monetary_value=mean,
-            **known,
-        )
-
-    return rows
+def _of_transactions(who: Acquired) -> Frame:
+    """Return the rows of customers: their key columns in days, and mean repeat spend."""
+    people = who.only(_people(who.tx, who.last)).with_columns(frequency=nw.col("purchases") - 1)
+    repeats = nw.col("spend") - nw.col("first_spend")
+    divisor = nw.when(nw.col("frequency") > 0).then(nw.col("frequency")).otherwise(nw.lit(1))
+    mean = nw.when(nw.col("frequency") > 0).then(repeats / divisor).otherwise(nw.lit(0.0))
+    return people.select(
+        "customer",
+        "frequency",
+        recency_key=(nw.col("last_day") - nw.col("first_day")).cast(nw.Int64),
+        age_key=(who.last - nw.col("first_day")).cast(nw.Int64),
+        monetary_value=mean,
+        **who.flag(),
+    )
 
 
 def _people(tx: Transactions, last: int) -> Frame:
@@ -146,23 +125,6 @@ def _people(tx: Transactions, last: int) -> Frame:
         return ledger.customers(tx.engine.table("purchases").filter(nw.col("day") <= last), rules)
 
     return tx.kept(f"people_until_{last}".replace("-", "m"), build)
-
-
-def _history_notes(tx: Transactions, acquired_from: int | None) -> tuple[str, ...]:
-    """Return what a reader must know about purchases before the window or before the log."""
-    start = tx.data_window().first
-    notes = []
-    if tx.rules.history:
-        notes.append(
-            f"Purchases before {tx.observed_from} count too, and so do customers who bought only then "
-            "(column acquired_before)."
-        )
-    if acquired_from is None or acquired_from <= start:
-        notes.append(
-            f"The log begins on {periods.to_date(start)}: customers who had bought before count as new from their "
-            "first purchase in it. If there were such customers, pass acquired_from= with a later date."
-        )
-    return tuple(notes)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
@@ -266,8 +228,9 @@ class CustomerSummary:
         """The distinct histories with the number of customers of each, times in units, in a fixed order."""
         found = self._counted
         x, recency, age = (found[name].to_numpy().astype(np.float64) for name in KEYS)
-        step = 1.0 / self.scale if found["age_key"].type == "int64" else None
-        return Cells(x, recency / self.scale, age / self.scale, found["weight"].to_numpy().astype(np.float64), step)
+        t_x, T = recency / self.scale, age / self.scale  # noqa: N806
+        step = _grid(1.0 / self.days_per_unit, t_x, T)
+        return Cells(x, t_x, T, found["weight"].to_numpy().astype(np.float64), step)
 
     @cached_property
     def spend_cells(self) -> SpendCells:
@@ -368,6 +331,15 @@ class CustomerSummary:
 def _whole(value: float) -> float:
     """Return a sum of counts as the whole number it is."""
     return int(value) if float(value).is_integer() else float(value)
+
+
+def _grid(day: float, *times: NDArray[np.float64]) -> float | None:
+    """Return a day in units where all times are whole days: a likelihood on a grid is quicker. None elsewhere."""
+    for time in times:
+        step = time / day
+        if step.max(initial=0.0) > _LONGEST or np.abs(step - np.rint(step)).max(initial=0.0) > _WHOLE:
+            return None
+    return day
 
 
 def _order(x: NDArray[Any], recency: NDArray[Any], age: NDArray[Any]) -> NDArray[np.int64]:

@@ -43,7 +43,7 @@ class Terms:
             new ones.
         service_cost: Money per year of 365.25 days that a customer costs while being one.
         interval: What the customers' intervals are: "confidence" (of the expected value, from the parameters' errors)
-            or "predictive" (of what the customer will really bring).
+            or "predictive" (of what the customer will really bring, which needs a horizon and no service cost).
         confidence: Level of the intervals.
     """
 
@@ -73,11 +73,18 @@ class Terms:
                 'interval="predictive" says what customers will bring within a horizon: give one, such as '
                 'horizon="365d", or take interval="confidence".'
             )
+        self._keep("service_cost", checks.number("service_cost", self.service_cost, low=0.0))
+        if self.interval == "predictive" and self.service_cost:
+            raise InvalidArgument(
+                f'interval="predictive" with service_cost={self.service_cost:g}: what a customer costs and what they '
+                "buy both depend on how long they stay, and how they vary together is not worked out for a single "
+                'customer. Take interval="confidence", or service_cost=0 for what customers bring before that cost; '
+                "look at total_predictive for all of them."
+            )
         self._keep("horizon", None if math.isinf(days) else f"{int(days)}d")
         self._keep("margin", _margin(self.margin))
         self._keep("annual_discount_rate", float(rate))
         self._keep("acquisition_cost", checks.number("acquisition_cost", self.acquisition_cost, low=0.0))
-        self._keep("service_cost", checks.number("service_cost", self.service_cost, low=0.0))
         self._keep("confidence", checks.confidence_level(self.confidence))
 
     def _keep(self, name: str, value: Any) -> None:

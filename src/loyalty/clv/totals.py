@@ -15,6 +15,7 @@ from loyalty.clv import _gammagamma, chance
 from loyalty.clv.cell_values import FARTHEST, predict
 from loyalty.clv.cells import Cells
 from loyalty.clv.mean_spend import MeanSpend
+from loyalty.clv.standing import NO_WIDTH
 
 if TYPE_CHECKING:
     from loyalty.clv.scoring import Valuation
@@ -32,19 +33,26 @@ class Worth:
         value: In money.
         variance: For the errors of the parameters.
         positive: Whether it is a product of positive numbers, with nothing taken off.
+        at_stake: What it would be were nobody lost yet, before costs: the size that its errors are compared with.
     """
 
     value: float
     variance: float
     positive: bool
+    at_stake: float
+
+    @property
+    def without_width(self) -> bool:
+        """Whether its standard error is nothing beside the money at stake, where there is some."""
+        return bool(self.at_stake) and math.sqrt(max(self.variance, 0.0)) <= NO_WIDTH * abs(self.at_stake)
 
     def scaled(self, factor: float) -> Worth:
         """Return a multiple of it."""
-        return Worth(self.value * factor, self.variance * factor * factor, self.positive)
+        return Worth(self.value * factor, self.variance * factor * factor, self.positive, self.at_stake * factor)
 
     def shifted(self, amount: float) -> Worth:
         """Return it with a known sum of money added."""
-        return Worth(self.value + amount, self.variance, self.positive and not amount)
+        return Worth(self.value + amount, self.variance, self.positive and not amount, self.at_stake)
 
     def confidence_limits(self, confidence: float) -> tuple[float, float]:
         """Return the ends of its confidence interval (delta method), on the logarithmic scale where it is positive."""
@@ -54,20 +62,17 @@ class Worth:
         factor = math.exp(min(half / self.value, FARTHEST))
         return self.value / factor, self.value * factor
 
-    def predictive_limits(self, confidence: float, chance: float) -> tuple[float, float]:
-        """Return the ends of the interval of what will really come, `chance` being the variance that chance adds.
+    def predictive_limits(self, confidence: float, by_chance: float) -> tuple[float, float]:
+        """Return the ends of the interval of what will really come; they are never inside the confidence interval.
 
-        A sum over many independent customers is close to normal; where it cannot be negative it is taken to be
-        lognormal with the same mean and variance, which makes a difference for few customers only.
+        Args:
+            confidence: Level of the interval.
+            by_chance: Variance that chance adds; NaN gives no limits.
         """
-        variance, z = chance + max(self.variance, 0.0), intervals.normal_quantile(confidence)
-        if not (self.positive and self.value > 0.0) or math.isnan(variance):
-            half = z * math.sqrt(variance)
-            return self.value - half, self.value + half
-        spread = math.log1p(variance / self.value**2)
-        middle = self.value * math.exp(-spread / 2.0)
-        factor = math.exp(min(z * math.sqrt(spread), FARTHEST))
-        return middle / factor, middle * factor
+        if self.positive and self.value > 0.0:
+            return chance.total_limits(self.value, self.variance, by_chance, confidence)
+        half = intervals.normal_quantile(confidence) * math.sqrt(by_chance + max(self.variance, 0.0))
+        return self.value - half, self.value + half
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +96,8 @@ def sums_of(valuation: Valuation) -> Sums:
     """Return the sums over all customers, found in one query."""
     told, cells, summary = valuation.cells, valuation.summary.cells, valuation.summary
     names = [f"by_{place}" for place in range(len(told.gradient))]
-    columns = {"bought": told.bought, **dict(zip(names, told.gradient * told.bought, strict=True))}
+    columns = {"bought": told.bought, "if_alive": told.if_alive}
+    columns |= dict(zip(names, told.gradient * told.bought, strict=True))
     rows = valuation.spending({**columns, **chance.columns(valuation)})
     earning = nw.col("margin") if not summary.weighted else nw.col("margin") * nw.col("weight")
     rows = rows.with_columns(earning=earning).with_columns(earned=nw.col("earning") * nw.col("expected_spend"))
@@ -108,7 +114,7 @@ def sums_of(valuation: Valuation) -> Sums:
     if told.years is not None and told.years_gradient is not None:
         each = valuation.terms.service_cost * told.p_alive * told.years * cells.weight
         costs, by_purchases = float(each.sum()), by_purchases - told.years_gradient @ each
-    total = _worth(valuation, found["bought"] - costs, by_purchases, by_spend)
+    total = _worth(valuation, found["bought"] - costs, (by_purchases, by_spend), found["if_alive"])
     mean = found["margins"] / cells.customers
     return Sums(cells.customers, mean, total, max(found["chance"], 0.0) if "chance" in found else math.nan)
 
@@ -121,7 +127,8 @@ def newly_won(valuation: Valuation, margin: float) -> Worth:
     if told.years is not None and told.years_gradient is not None:
         cost = valuation.terms.service_cost * float(told.p_alive[0] * told.years[0])
         value, by_purchases = value - cost, by_purchases - cost * told.years_gradient[:, 0]
-    return _worth(valuation, value, by_purchases, margin * (1.0 + bought) * spend[0] * spend[1])
+    by_spend = margin * (1.0 + bought) * spend[0] * spend[1]
+    return _worth(valuation, value, (by_purchases, by_spend), margin * spend[0] * (1.0 + bought))
 
 
 def _new_spend(valuation: Valuation) -> tuple[float, Floats]:
@@ -133,8 +140,9 @@ def _new_spend(valuation: Valuation) -> tuple[float, Floats]:
     return value, _gammagamma.log_expected_gradient(spend.values, np.zeros(1), np.zeros(1))[:, 0]
 
 
-def _worth(valuation: Valuation, value: float, by_purchases: Floats, by_spend: Floats) -> Worth:
+def _worth(valuation: Valuation, value: float, slopes: tuple[Floats, Floats], at_stake: float) -> Worth:
     """Return a value with the variance that follows from its derivatives by the logarithms of all parameters."""
+    by_purchases, by_spend = slopes
     of_purchases = float(by_purchases @ valuation.purchases.log_covariance @ by_purchases)
     variance = of_purchases + float(by_spend @ valuation.spend.log_covariance @ by_spend)
-    return Worth(value, variance, not valuation.terms.service_cost)
+    return Worth(value, variance, not valuation.terms.service_cost, at_stake)

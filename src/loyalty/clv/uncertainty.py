@@ -15,9 +15,20 @@ from loyalty import intervals, wording
 from loyalty.clv.histories import Pairs
 
 if TYPE_CHECKING:
+    from loyalty.clv.fits import Fit
     from loyalty.clv.kernels import Kernel
 
-__all__ = ["Prediction", "log_differences", "log_spread", "purchase_limits", "sigma_points", "spread_limits"]
+__all__ = [
+    "Prediction",
+    "delta_limits",
+    "held",
+    "log_differences",
+    "log_spread",
+    "purchase_limits",
+    "sigma_points",
+    "spread_limits",
+    "where_known",
+]
 
 Floats = NDArray[np.float64]
 Values = tuple[float, ...]
@@ -26,6 +37,12 @@ _DIFFERENCE = 1e-4  # of central differences in log parameters
 _NEAREST, _FARTHEST = 0.03, 2.0  # how far a sigma point moves a log parameter at least and at most
 _MOST = 20_000  # purchases counted before the upper end of a predictive interval is called infinite
 _BLOCK = 200_000  # probabilities found at once
+_NOTHING = 1e-8  # a spread below this part of the steepest slope is none
+
+_NO_INTERVAL = (
+    "No interval where the data determine none of the parameters that the prediction depends on: the notes of the fit "
+    "say why."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +51,9 @@ class Prediction:
 
     Attributes:
         value: The prediction: a number, or an array with an entry per customer.
-        low: Lower end of the interval, of the same shape.
-        high: Upper end of the interval, of the same shape.
+        low: Lower end of the interval, of the same shape; NaN where the data determine none of the parameters that
+            the prediction depends on, so that nothing is known of how far off it is.
+        high: Upper end of the interval, of the same shape; NaN with the lower end.
         confidence: Level of the interval, between 0 and 1.
         kind: "confidence" (how well the parameters are known) or "predictive" (what the customer will really do).
     """
@@ -46,11 +64,19 @@ class Prediction:
     confidence: float
     kind: str
 
+    @property
+    def note(self) -> str:
+        """Why there is no interval, where there is none; else nothing."""
+        missing = np.isnan(self.low) & ~np.isnan(self.value)
+        return "" if not missing.any() else _NO_INTERVAL
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values."""
         named = {name: getattr(self, name) for name in ("value", "low", "high")}
         lists = {name: part.tolist() if isinstance(part, np.ndarray) else part for name, part in named.items()}
-        ready: dict[str, Any] = wording.jsonable({**lists, "confidence": self.confidence, "kind": self.kind})
+        ready: dict[str, Any] = wording.jsonable(
+            {**lists, "confidence": self.confidence, "kind": self.kind, "note": self.note}
+        )
         return ready
 
 
@@ -103,13 +129,56 @@ def log_differences(values: Values, quantity: Callable[[Values], Floats]) -> Flo
     return np.where(np.isfinite(slopes), slopes, 0.0)
 
 
+def delta_limits(
+    fit: Fit, quantity: Callable[[Values], Floats], confidence: float, top: float = math.inf
+) -> tuple[Floats, Floats, Floats]:
+    """Return a prediction, a function of the parameters, with its confidence interval by the delta method.
+
+    The ends are NaN where nothing that the prediction depends on is determined; arguments as in `spread_limits`.
+    """
+    value, slopes = quantity(fit.values), log_differences(fit.values, quantity)
+    spread = log_spread(slopes, fit.log_covariance)
+    low, high = spread_limits(value, spread, confidence, top)
+    blank = held(fit, quantity, value, slopes, spread)
+    return value, np.where(blank, math.nan, low), np.where(blank, math.nan, high)
+
+
+def held(
+    fit: Fit, quantity: Callable[[Values], Floats], value: Floats, slopes: Floats, spread: Floats
+) -> NDArray[np.bool_]:
+    """Return for each customer whether a prediction depends on nothing but parameters that the data leave open.
+
+    These count as known, so that it has no spread. That is no precision, unless the parameters do not matter: a
+    prediction that is the same elsewhere (that a new customer is alive, in the BG/NBD) is known.
+
+    Args:
+        fit: The fit.
+        quantity: Parameters → the prediction, shape (n,).
+        value: The prediction.
+        slopes: Derivatives of its logarithm by the log parameters, shape (k, n).
+        spread: Standard error of its logarithm.
+    """
+    still: NDArray[np.bool_] = spread <= _NOTHING * np.abs(slopes).max(axis=0)
+    if all(fit.identified.values()) or not still.any():
+        return np.zeros(still.shape, dtype=np.bool_)
+    elsewhere = tuple(1.0 + 0.3 * place for place in range(len(fit.values)))
+    found: NDArray[np.bool_] = still & np.isfinite(value) & (quantity(elsewhere) != value)
+    return found
+
+
+def where_known(ends: tuple[Floats, ...], sure: tuple[Floats, ...]) -> tuple[Floats, Floats]:
+    """Return the ends of predictive intervals, NaN where those of the confidence intervals are."""
+    low, high = (np.where(np.isnan(known), math.nan, end) for end, known in zip(ends, sure, strict=True))
+    return low, high
+
+
 def sigma_points(values: Values, log_covariance: Floats) -> list[Values]:
     """Return parameter sets that stand for the uncertainty of the parameters, all of equal weight.
 
     The 2·k symmetric points θ ± √k·σᵢ of the log parameters, σᵢ the columns of a root of their covariance: exact for
     the mean of cubic functions (Arasaratnam & Haykin 2009, IEEE Transactions on Automatic Control 54, 1254-1269). No
-    point moves a parameter by more than a factor e², so that what is hardly known does not lead into nonsense; a pair of
-    points that moves no parameter by 3 % is the estimate itself, for what they change cancels to some thousandths.
+    point moves a parameter by more than a factor e², so that what is hardly known does not lead into nonsense; a pair
+    that moves no parameter by 3 % is the estimate itself twice, for what the two change cancels to some thousandths.
     """
     roots, directions = np.linalg.eigh(log_covariance)
     columns = (directions * np.sqrt(np.maximum(roots, 0.0) * len(values))).T

@@ -19,6 +19,7 @@ from loyalty.clv.margins import margins
 from loyalty.clv.mean_spend import MeanSpend
 from loyalty.clv.scoring import Valuation
 from loyalty.clv.spend import SpendFit
+from loyalty.clv.standing import standing
 from loyalty.clv.summary import CustomerSummary, summarize
 from loyalty.clv.terms import Changes, Terms
 from loyalty.errors import InvalidArgument
@@ -70,9 +71,10 @@ def clv(
             "GammaGamma", "mean", a model such as `GammaGamma(l2=0.1)`, or its fit.
         acquisition_cost: Money spent to win a customer. For those who are there it is spent already: it is taken from
             `new_customer` only.
-        service_cost: Money per year (365.25 days) that a customer costs while being one.
+        service_cost: Money per year (365.25 days) that a customer costs while being one, bought or not. (That of
+            `loyalty.historical_value` is money per purchase: the two are not the same number.)
         interval: "confidence": of a customer's expected value, for the errors of the parameters (delta method).
-            "predictive": of what the customer will really bring. The total has both.
+            "predictive": of what the customer will really bring; not with a service cost. The total has both.
         confidence: Level of all intervals.
         unit: Unit of the models' times: "day", "week" (where None), "month" or "year"; that of a summary or of a fitted
             model where there is one.
@@ -261,10 +263,10 @@ class CLVModel:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know about the models, a sentence each."""
-        notes = list(self.purchases.notes)
-        if len(self.tried) > 1:
-            notes.insert(0, str(self.compared))
-        notes += self.spend.notes
+        notes = [str(self.compared)] if len(self.tried) > 1 else []
+        for fit in (self.purchases, self.spend):
+            said = standing(fit)
+            notes += [said, *fit.notes] if said else fit.notes
         independence = self.independence
         if independence is not None:
             notes.append(independence.sentence)
@@ -321,7 +323,7 @@ class CLVModel:
 
     def notes_on(self, valuation: Valuation) -> tuple[str, ...]:
         """Return what a reader must know about a value, a sentence each."""
-        notes = [*self.notes, *valuation.summary.notes]
+        notes = [*valuation.margins.notes, *self.notes, *valuation.summary.notes]
         if valuation.terms.horizon is None:
             notes.append("There is no horizon: expected_purchases is missing, only their discounted sum is finite.")
         return tuple(dict.fromkeys(notes))

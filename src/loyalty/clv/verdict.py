@@ -14,6 +14,8 @@ Row = Mapping[str, Any]
 
 _SAME = 1.0001  # errors that differ by a smaller factor are equal
 
+_BEYOND_WORDS = 10.0  # a total that is off by more is not told in per cent
+
 _RULES = {
     "last_period": "the same again as in the last period",
     "customer_rate": "everybody at their own rate so far",
@@ -42,18 +44,22 @@ def best(rows: Sequence[Row], target: str, kind: str) -> Row:
 def verdict(rows: Sequence[Row], target: str, confidence: float) -> str:
     """Return the sentences about a target; arguments as in `best`, and the level of intervals."""
     first, rival = best(rows, target, "model"), best(rows, target, "baseline")
+    error, other = (wording.quantity(row["rmse"], "money" if target == "revenue" else "") for row in (first, rival))
+    rule = f"best rule of thumb ({_RULES[rival['name']]})"
+    if not first["rmse"] < rival["rmse"]:
+        return (
+            f"{target.capitalize()}: no model beats the {rule}, whose error per customer (RMSE) is {other}; "
+            f"{first['name']} comes nearest with {error}. {_total(first, confidence)}"
+        )
     others = [row for row in rows if row["target"] == target and row["kind"] == "model" and row is not first]
     near = [row["name"] for row in others if not _behind(row, confidence)]
     alike = f" ({', '.join(near)} no worse beyond chance)" if near else ""
-    head = f"{target.capitalize()}: {first['name']}" + (f" predicts best{alike}" if others else "")
-    unit = "money" if target == "revenue" else ""
-    error, other = (wording.quantity(row["rmse"], unit) for row in (first, rival))
-    beaten = first["rmse"] < rival["rmse"]
-    gain = f"{wording.quantity(1.0 - first['rmse'] / rival['rmse'], 'share')} below" if beaten else "no better than"
-    chance = ", which may be chance" if beaten and not _behind(rival, confidence) else ""
+    gain = wording.quantity(1.0 - first["rmse"] / rival["rmse"], "share")
+    chance = "" if _behind(rival, confidence) else ", which may be chance"
+    head = f"{target.capitalize()}: {first['name']} predicts {f'best{alike}, ' if others else ''}"
     return (
-        f"{head}, with an error per customer (RMSE) of {error}, {gain} the {other} of the best rule of thumb "
-        f"({_RULES[rival['name']]}){chance}. {_total(first, confidence)}"
+        f"{head}with an error per customer (RMSE) of {error}, {gain} below the {other} of the {rule}{chance}. "
+        f"{_total(first, confidence)}"
     )
 
 
@@ -71,7 +77,7 @@ def _total(row: Row, confidence: float) -> str:
     )
     limits = "" if math.isnan(row["predicted_low"]) else f" ({wording.level(confidence)} interval {low} to {high})"
     text = f"It expected {expected}{'' if money else ' purchases'} in all{limits}, and {happened} came"
-    if not math.isfinite(row["bias"]):
+    if not math.isfinite(row["bias"]) or expected == happened or abs(row["bias"]) > _BEYOND_WORDS:
         return f"{text}."
     much, little = ("much", "little") if money else ("many", "few")
     size = wording.quantity(abs(row["bias"]), "share")

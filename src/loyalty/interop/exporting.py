@@ -134,7 +134,7 @@ def _held(twin: Twin, fit: Any, summary: Any) -> pd.DataFrame:
     frame = frame.rename(columns={"age": "T", "opportunities": "n_periods"})
     if "customer" in frame:
         frame = frame.set_index("customer").rename_axis(str(summary.customer))
-    if frame["weights"].sum() != fit.customers:
+    if not math.isclose(frame["weights"].sum(), fit.customers, rel_tol=1e-9):
         raise InvalidArgument(
             f"the fit was made on {wording.counted(fit.customers, 'customers')} and the summary has "
             f"{wording.plain(frame['weights'].sum())}: pass the one that it was made on. Customers to be scored go to "

@@ -72,7 +72,7 @@ def historical_value(
             not; returns reduce it at that margin). None: spend − cost where `cost=` was named at the door, else 1
             (value is net sales).
         service_cost: Cost to serve: a number per purchase, or a column summed over a customer's sale rows of the
-            window (null: none).
+            window (null: none). (That of `loyalty.clv` is money per year as a customer: not the same number.)
         acquisition_cost: Cost to acquire: a number per customer, or a column read at the first purchase (null: none).
             Customers acquired before the window are not charged: that cost lies before it too.
         by: A column of the transactions, taken at the customer's first purchase; null is a group.
