@@ -31,7 +31,8 @@ def test_by_hand():
 def test_weights():
     frame = handmade.PEOPLE.assign(weight=[1, 1, 3, 2, 1, 1, 2, 1])
     weighted = MeanSpend.of(handmade.people(frame, weight="weight"))
-    repeated = MeanSpend.of(handmade.people(frame.loc[frame.index.repeat(frame["weight"])]))
+    rows = frame.loc[frame.index.repeat(frame["weight"])]
+    repeated = MeanSpend.of(handmade.people(rows.assign(id=range(len(rows)))))
     assert weighted.mean == pytest.approx(repeated.mean)
     assert weighted.log_covariance == pytest.approx(repeated.log_covariance)
     assert weighted.customers == repeated.customers == 10

@@ -119,6 +119,8 @@ def test_service_costs_leave_no_predictive_interval():
         ({"frequency": 0}, "recency above 0 without a repeat"),
         ({"age": float("nan")}, "missing or not finite"),
         ({"monetary_value": float("nan")}, "nan"),
+        ({"monetary_value": None}, "the mean spend of the 2 repeat purchases"),
+        ({"monetary_value": "22"}, "monetary_value='22'"),
         ({"frequency": [1, 2]}, "one customer"),
         ({"frequency": "2"}, "no number"),
         ({"margin": "column"}, "one margin"),

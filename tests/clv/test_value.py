@@ -202,7 +202,7 @@ def test_bad_terms_of_a_score(fitted, cdnow):
         fitted.score(cdnow, horizont="52w")
     with pytest.raises(InvalidArgument, match="the summary counts time in days"):
         fitted.score(summarize(cdnow, "day"))
-    with pytest.raises(InvalidArgument, match="not from a DataFrame"):
+    with pytest.raises(InvalidArgument, match="not a DataFrame"):
         fitted.score(ly.datasets.cdnow_sample())
     with pytest.raises(InvalidArgument, match="leave unit= out"):
         clv(summarize(cdnow), unit="day")

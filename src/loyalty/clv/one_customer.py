@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,6 +152,17 @@ class Scorer:
         )
 
 
+def _mean_spend(x: float, monetary_value: Any) -> float:
+    """Return the mean spend of repeat purchases, which must be known where there are any."""
+    if monetary_value is None and not x:
+        return 0.0
+    if isinstance(monetary_value, bool) or not isinstance(monetary_value, Real) or not math.isfinite(monetary_value):
+        raise InvalidArgument(
+            f"monetary_value={monetary_value!r}: give the mean spend of the {x:g} repeat purchases, a number."
+        )
+    return float(monetary_value)
+
+
 def score(scorer: Scorer, frequency: Any, recency: Any, age: Any, monetary_value: Any) -> CustomerScore:
     """Return what a customer is worth; times are in the unit of the model.
 
@@ -158,6 +170,7 @@ def score(scorer: Scorer, frequency: Any, recency: Any, age: Any, monetary_value
         InvalidArgument: The history cannot be.
     """
     x, t_x, T = _history(frequency, recency, age)  # noqa: N806
+    monetary_value = _mean_spend(x, monetary_value)
     fit, kernel = scorer.fit, scorer.fit.kernel
     alive = [float(kernel.p_alive(params, x, t_x, T)) for params in scorer.moved]
     given = [float(kernel.purchases(params, x, T, scorer.horizon, scorer.rate)) for params in scorer.moved]

@@ -102,7 +102,7 @@ def clv(
         >>> round(value.total.value, -2), len(value.customers)
         (21800.0, 2357)
     """
-    summary, log = _opened(tx, unit, model)
+    summary, log = _opened("clv", tx, unit, model)
     fitted = _fitted(
         summary, log, model, spend_model, (acquired_from, acquired_until),
         Terms(
@@ -162,7 +162,7 @@ def fit_clv(
         >>> round(one.p_alive, 3), round(one.expected_spend, 2)
         (0.727, 24.66)
     """
-    summary, log = _opened(tx, unit, model)
+    summary, log = _opened("fit_clv", tx, unit, model)
     terms = Terms(
         horizon=horizon, margin=margin, annual_discount_rate=annual_discount_rate, acquisition_cost=acquisition_cost,
         service_cost=service_cost, interval=interval, confidence=confidence,
@@ -170,7 +170,9 @@ def fit_clv(
     return _fitted(summary, log, model, spend_model, (acquired_from, acquired_until), terms)
 
 
-def _opened(data: Any, unit: str | None, model: Any = None) -> tuple[CustomerSummary, Transactions | None]:
+def _opened(
+    caller: str, data: Any, unit: str | None, model: Any = None
+) -> tuple[CustomerSummary, Transactions | None]:
     """Return the summary of all customers, and the transactions they come from where there are any."""
     if isinstance(data, CustomerSummary):
         if unit is not None and unit != data.unit:
@@ -178,8 +180,8 @@ def _opened(data: Any, unit: str | None, model: Any = None) -> tuple[CustomerSum
         return data, None
     if not isinstance(data, Transactions):
         raise InvalidArgument(
-            f"values are computed from transactions or a customer summary, not from a {type(data).__name__}: open the "
-            "table first, ly.clv(ly.transactions(table, customer=..., date=..., amount=...))."
+            f"{caller} takes transactions, not a {type(data).__name__}: open the table first, "
+            f"{caller}(ly.transactions(table, customer=..., date=..., amount=...)), or hand over a customer summary."
         )
     own = model.unit if isinstance(model, LifetimeFit) else "week"
     return summarize(data, own if unit is None else unit), data
@@ -286,7 +288,7 @@ class CLVModel:
             InvalidRows: A customer has no finite margin.
         """
         terms = self.terms.changed(changes)
-        summary, log = _opened(tx, None, self.purchases)
+        summary, log = _opened("score", tx, None, self.purchases)
         return _scored(self, summary, log, terms)
 
     def score_customer(
@@ -295,7 +297,7 @@ class CLVModel:
         frequency: float,
         recency: float,
         age: float,
-        monetary_value: float = 0.0,
+        monetary_value: float | None = None,
         **changes: Unpack[Changes],
     ) -> CustomerScore:
         """Return what one customer is worth: what a service asks for, in a fraction of a millisecond.
@@ -304,7 +306,7 @@ class CLVModel:
             frequency: Number of repeat purchases.
             recency: Time from the first to the last purchase, in the model's unit.
             age: Time observed since the first purchase, in the model's unit.
-            monetary_value: Mean spend of the repeat purchases; not read where there is none.
+            monetary_value: Mean spend of the repeat purchases; needed where there are any.
             **changes: Terms other than the model's own, as in `score`; the margin is a number here.
 
         Raises:
