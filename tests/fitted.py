@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from loyalty.clv.predictions import LifetimeFit, kernel_of
-from loyalty.clv.spend import SpendFit
+from loyalty.clv.models.predictions import LifetimeFit, kernel_of
+from loyalty.clv.models.spend import SpendFit
 
 
 def lifetime(model, *values, unit="week"):

@@ -6,9 +6,9 @@ The parameters are the published ones of the CDNOW sample (see `oracles.md`); we
 import numpy as np
 import pandas as pd
 
-from loyalty.clv.lifetime import LifetimeFit
-from loyalty.clv.spend import SpendFit
-from loyalty.clv.summary import CustomerSummary
+from loyalty.clv.models.lifetime import LifetimeFit
+from loyalty.clv.models.spend import SpendFit
+from loyalty.clv.summaries.summary import CustomerSummary
 
 PARAMS = {
     "ParetoNBD": {"r": 0.553277, "alpha": 10.577684, "s": 0.606240, "beta": 11.668738},

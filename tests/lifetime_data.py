@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from loyalty import datasets
-from loyalty.clv.cells import Cells
+from loyalty.clv.summaries.cells import Cells
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -11,13 +11,13 @@ import pytest
 from lifetimes import plotting, utils
 
 import loyalty as ly
-from loyalty.clv.cells import Cells
-from loyalty.clv.discrete import BGBB, BGBBFit
-from loyalty.clv.lifetime import BGNBD, MBGNBD, NBD, GGomNBD, LifetimeFit, ParetoNBD
-from loyalty.clv.opportunities import Opportunities
-from loyalty.clv.spend import GammaGamma, SpendFit
-from loyalty.clv.spend_cells import SpendCells
-from loyalty.clv.summary import CustomerSummary, summarize
+from loyalty.clv.models.discrete import BGBB, BGBBFit
+from loyalty.clv.models.lifetime import BGNBD, MBGNBD, NBD, GGomNBD, LifetimeFit, ParetoNBD
+from loyalty.clv.models.spend import GammaGamma, SpendFit
+from loyalty.clv.summaries.cells import Cells
+from loyalty.clv.summaries.opportunities import Opportunities
+from loyalty.clv.summaries.spend_cells import SpendCells
+from loyalty.clv.summaries.summary import CustomerSummary, summarize
 from loyalty.errors import (
     ColumnError,
     EmptyData,
@@ -297,8 +297,8 @@ def run(code):
 
 SET_UP = """
 import sys, warnings
-from loyalty.clv.cells import Cells
-from loyalty.clv.lifetime import BGNBD
+from loyalty.clv.summaries.cells import Cells
+from loyalty.clv.models.lifetime import BGNBD
 from loyalty.interop import from_lifetimes, to_lifetimes
 fit = BGNBD(l2=0.05).fit(Cells.of([0, 0, 1, 2, 4], [0, 0, 10, 25, 30], [39, 30, 38, 30, 31]), unit="week")
 """

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loyalty import datasets, errors, interop, plots
-    from loyalty.clv.backtest import Backtest, backtest
-    from loyalty.clv.bootstrap import parametric_bootstrap
-    from loyalty.clv.contractual import BDW, SBG
-    from loyalty.clv.counts import SurvivalCounts, survival_counts
-    from loyalty.clv.discrete import BGBB
-    from loyalty.clv.lifetime import BGNBD, MBGNBD, NBD, GGomNBD, ParetoNBD
-    from loyalty.clv.nested import likelihood_ratio_test
-    from loyalty.clv.opportunities import Opportunities, opportunities
+    from loyalty.clv.backtesting.backtest import Backtest, backtest
+    from loyalty.clv.backtesting.tracking import tracking
+    from loyalty.clv.models.bootstrap import parametric_bootstrap
+    from loyalty.clv.models.contractual import BDW, SBG
+    from loyalty.clv.models.discrete import BGBB
+    from loyalty.clv.models.lifetime import BGNBD, MBGNBD, NBD, GGomNBD, ParetoNBD
+    from loyalty.clv.models.nested import likelihood_ratio_test
+    from loyalty.clv.models.spend import GammaGamma
     from loyalty.clv.saving import load
-    from loyalty.clv.spend import GammaGamma
-    from loyalty.clv.summary import CustomerSummary, summarize
-    from loyalty.clv.tracking import tracking
-    from loyalty.clv.customer_value import CustomerValue
-    from loyalty.clv.value import CLVModel, clv, fit_clv
+    from loyalty.clv.summaries.counts import SurvivalCounts, survival_counts
+    from loyalty.clv.summaries.opportunities import Opportunities, opportunities
+    from loyalty.clv.summaries.summary import CustomerSummary, summarize
+    from loyalty.clv.valuation.customer_value import CustomerValue
+    from loyalty.clv.valuation.value import CLVModel, clv, fit_clv
     from loyalty.estimates import Estimate
     from loyalty.metrics.allocation import WalletAllocation, wallet_allocation
     from loyalty.metrics.cohorts import Cohorts, cohorts
@@ -44,31 +44,31 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Backtest": "clv.backtest",
-    "backtest": "clv.backtest",
-    "parametric_bootstrap": "clv.bootstrap",
-    "BDW": "clv.contractual",
-    "SBG": "clv.contractual",
-    "SurvivalCounts": "clv.counts",
-    "survival_counts": "clv.counts",
-    "BGBB": "clv.discrete",
-    "BGNBD": "clv.lifetime",
-    "GGomNBD": "clv.lifetime",
-    "MBGNBD": "clv.lifetime",
-    "NBD": "clv.lifetime",
-    "ParetoNBD": "clv.lifetime",
-    "likelihood_ratio_test": "clv.nested",
-    "Opportunities": "clv.opportunities",
-    "opportunities": "clv.opportunities",
+    "Backtest": "clv.backtesting.backtest",
+    "backtest": "clv.backtesting.backtest",
+    "parametric_bootstrap": "clv.models.bootstrap",
+    "BDW": "clv.models.contractual",
+    "SBG": "clv.models.contractual",
+    "SurvivalCounts": "clv.summaries.counts",
+    "survival_counts": "clv.summaries.counts",
+    "BGBB": "clv.models.discrete",
+    "BGNBD": "clv.models.lifetime",
+    "GGomNBD": "clv.models.lifetime",
+    "MBGNBD": "clv.models.lifetime",
+    "NBD": "clv.models.lifetime",
+    "ParetoNBD": "clv.models.lifetime",
+    "likelihood_ratio_test": "clv.models.nested",
+    "Opportunities": "clv.summaries.opportunities",
+    "opportunities": "clv.summaries.opportunities",
     "load": "clv.saving",
-    "GammaGamma": "clv.spend",
-    "CustomerSummary": "clv.summary",
-    "summarize": "clv.summary",
-    "tracking": "clv.tracking",
-    "CLVModel": "clv.value",
-    "CustomerValue": "clv.customer_value",
-    "clv": "clv.value",
-    "fit_clv": "clv.value",
+    "GammaGamma": "clv.models.spend",
+    "CustomerSummary": "clv.summaries.summary",
+    "summarize": "clv.summaries.summary",
+    "tracking": "clv.backtesting.tracking",
+    "CLVModel": "clv.valuation.value",
+    "CustomerValue": "clv.valuation.customer_value",
+    "clv": "clv.valuation.value",
+    "fit_clv": "clv.valuation.value",
     "Estimate": "estimates",
     "WalletAllocation": "metrics.allocation",
     "wallet_allocation": "metrics.allocation",

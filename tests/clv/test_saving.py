@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 import handmade
 from loyalty.clv import saving
-from loyalty.clv.contractual import BDW, SBG
-from loyalty.clv.counts import survival_counts
-from loyalty.clv.discrete_predictions import BGBBFit
-from loyalty.clv.mean_spend import MeanSpend
+from loyalty.clv.models.contractual import BDW, SBG
+from loyalty.clv.models.discrete_predictions import BGBBFit
+from loyalty.clv.models.mean_spend import MeanSpend
+from loyalty.clv.models.spend import GammaGamma, SpendFit
 from loyalty.clv.saving import load, save
-from loyalty.clv.spend import GammaGamma, SpendFit
-from loyalty.clv.spend_cells import SpendCells
-from loyalty.clv.terms import Terms
-from loyalty.clv.value import CLVModel
+from loyalty.clv.summaries.counts import survival_counts
+from loyalty.clv.summaries.spend_cells import SpendCells
+from loyalty.clv.valuation.terms import Terms
+from loyalty.clv.valuation.value import CLVModel
 from loyalty.errors import InvalidArgument, InvalidModelFile
 
 REGULAR = [1000, 631, 468, 382, 326, 289, 262, 241]

@@ -42,12 +42,12 @@ _FARTHEST = 1e120  # sums of money are below 1e100, and γ is one
 
 # Model → room and class that its content is read by.
 _HOMES = {
-    **dict.fromkeys(("BGNBD", "MBGNBD", "ParetoNBD", "GGomNBD", "NBD"), ("lifetime", "LifetimeFit")),
-    "BGBB": ("discrete_predictions", "BGBBFit"),
-    **dict.fromkeys(("SBG", "BDW"), ("contract_predictions", "ContractFit")),
-    "GammaGamma": ("spend", "SpendFit"),
-    "MeanSpend": ("mean_spend", "MeanSpend"),
-    "CLVModel": ("value", "CLVModel"),
+    **dict.fromkeys(("BGNBD", "MBGNBD", "ParetoNBD", "GGomNBD", "NBD"), ("models.lifetime", "LifetimeFit")),
+    "BGBB": ("models.discrete_predictions", "BGBBFit"),
+    **dict.fromkeys(("SBG", "BDW"), ("models.contract_predictions", "ContractFit")),
+    "GammaGamma": ("models.spend", "SpendFit"),
+    "MeanSpend": ("models.mean_spend", "MeanSpend"),
+    "CLVModel": ("valuation.value", "CLVModel"),
 }
 _KEYS = ("format", "version", "library", "model", "content", "digest")
 _TIMES = ("day", "week", "month", "year")
@@ -74,8 +74,8 @@ def save(fit: Any, path: str | os.PathLike[str]) -> None:
         InvalidModelFile: The file cannot be written.
 
     Examples:
-        >>> from loyalty.clv.spend import GammaGamma
-        >>> from loyalty.clv.spend_cells import SpendCells
+        >>> from loyalty.clv.models.spend import GammaGamma
+        >>> from loyalty.clv.summaries.spend_cells import SpendCells
         >>> fit = GammaGamma().fit(SpendCells.of([1, 1, 1, 2, 2, 5, 9, 9], [5, 90, 20, 12, 60, 20, 55, 15]))
         >>> save(fit, "spend.json")
         >>> load("spend.json").params == fit.params
@@ -116,7 +116,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Examples:
         >>> import pandas as pd, loyalty as ly
-        >>> people = pd.DataFrame({"frequency": [0, 0, 1, 2, 5], "recency": [0, 0, 3, 20, 30], "T": [39, 30, 38, 30, 31]})
+        >>> people = pd.DataFrame({"frequency": [0, 0, 1, 2], "recency": [0, 0, 3, 20], "T": [39, 30, 38, 30]})
         >>> fit = ly.NBD().fit(ly.CustomerSummary.of(people, unit="week"))
         >>> fit.save("nbd.json")
         >>> ly.load("nbd.json").expected_purchases(frequency=2, recency=20, age=30, horizon="52w") > 1

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from loyalty.clv.fits import Fit
-    from loyalty.clv.opportunities import Opportunities
-    from loyalty.clv.summary import CustomerSummary
+    from loyalty.clv.models.fits import Fit
+    from loyalty.clv.summaries.opportunities import Opportunities
+    from loyalty.clv.summaries.summary import CustomerSummary
 
 __all__ = ["to_lifetimes"]
 
@@ -79,7 +79,7 @@ def to_lifetimes(fit: Fit, summary: CustomerSummary | Opportunities | None = Non
 
 def _twin_of(fit: Any) -> Twin:
     """Return the twin of a fit, or raise where lifetimes has none."""
-    from loyalty.clv.fits import Fit
+    from loyalty.clv.models.fits import Fit
 
     if not isinstance(fit, Fit):
         raise InvalidArgument(
@@ -145,8 +145,8 @@ def _held(twin: Twin, fit: Any, summary: Any) -> pd.DataFrame:
 
 def _check_customers(twin: Twin, fit: Any, summary: Any) -> None:
     """Raise where customers are not of the kind and unit that a fit was made on."""
-    from loyalty.clv.opportunities import Opportunities
-    from loyalty.clv.summary import CustomerSummary
+    from loyalty.clv.summaries.opportunities import Opportunities
+    from loyalty.clv.summaries.summary import CustomerSummary
 
     if "T" in twin.columns:
         fit.check_summary(summary)

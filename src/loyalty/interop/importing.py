@@ -16,9 +16,9 @@ from loyalty.interop.twins import TWINS, Twin
 if TYPE_CHECKING:
     import pandas as pd
 
-    from loyalty.clv.fits import Fit
-    from loyalty.clv.opportunities import Opportunities
-    from loyalty.clv.summary import CustomerSummary
+    from loyalty.clv.models.fits import Fit
+    from loyalty.clv.summaries.opportunities import Opportunities
+    from loyalty.clv.summaries.summary import CustomerSummary
 
 __all__ = ["from_lifetimes", "summary_from_lifetimes"]
 
@@ -119,7 +119,7 @@ def summary_from_lifetimes(frame: pd.DataFrame, *, unit: str) -> CustomerSummary
     """
     import pandas as pd
 
-    from loyalty.clv.summary import CustomerSummary
+    from loyalty.clv.summaries.summary import CustomerSummary
 
     if not isinstance(frame, pd.DataFrame):
         raise UnsupportedSource(
@@ -162,8 +162,8 @@ def _values(twin: Twin, fitter: Any) -> Floats:
 
 def _unit(twin: Twin, unit: str | None) -> str:
     """Return the unit of time of a fit, or raise where it is missing or not allowed."""
-    from loyalty.clv.opportunities import PERIOD_DAYS
-    from loyalty.clv.summary import UNITS
+    from loyalty.clv.summaries.opportunities import PERIOD_DAYS
+    from loyalty.clv.summaries.summary import UNITS
 
     if twin.model == "GammaGamma":
         if unit is not None:
@@ -180,8 +180,8 @@ def _unit(twin: Twin, unit: str | None) -> str:
 
 def _cells(twin: Twin, fitter: Any, summary: Any, unit: str) -> Any:
     """Return the cells of the customers that a lifetimes object was fitted on."""
-    from loyalty.clv.cells import Cells
-    from loyalty.clv.spend_cells import SpendCells
+    from loyalty.clv.summaries.cells import Cells
+    from loyalty.clv.summaries.spend_cells import SpendCells
 
     if summary is not None:
         return _cells_of(twin, summary, unit)
@@ -200,8 +200,8 @@ def _cells(twin: Twin, fitter: Any, summary: Any, unit: str) -> Any:
 
 def _cells_of(twin: Twin, summary: Any, unit: str) -> Any:
     """Return the cells of customers handed over, or raise where they are of another kind or unit."""
-    from loyalty.clv.opportunities import Opportunities
-    from loyalty.clv.summary import CustomerSummary
+    from loyalty.clv.summaries.opportunities import Opportunities
+    from loyalty.clv.summaries.summary import CustomerSummary
 
     kind: type[Any] = Opportunities if twin.model == "BGBB" else CustomerSummary
     if not isinstance(summary, kind):
@@ -220,15 +220,15 @@ def _total(twin: Twin, cells: Any) -> Total:
     """Return the log-likelihood of customers with its gradient, as a function of the log parameters."""
     total: Any
     if twin.model == "GammaGamma":
-        from loyalty.clv import _gammagamma
+        from loyalty.clv.kernels import _gammagamma
 
         total = _gammagamma.total
     elif twin.model == "BGBB":
-        from loyalty.clv import _bgbb
+        from loyalty.clv.kernels import _bgbb
 
         total = _bgbb.total
     else:
-        from loyalty.clv.predictions import kernel_of
+        from loyalty.clv.models.predictions import kernel_of
 
         total = kernel_of(twin.model).total
     return lambda logs: total(tuple(np.exp(logs).tolist()), cells)
@@ -296,14 +296,14 @@ def _our_names(twin: Twin) -> tuple[str, ...]:
 def _fit_class(twin: Twin) -> type[Fit]:
     """Return the class of the fits of a model."""
     if twin.model == "GammaGamma":
-        from loyalty.clv.spend import SpendFit
+        from loyalty.clv.models.spend import SpendFit
 
         return SpendFit
     if twin.model == "BGBB":
-        from loyalty.clv.discrete import BGBBFit
+        from loyalty.clv.models.discrete import BGBBFit
 
         return BGBBFit
-    from loyalty.clv.lifetime import LifetimeFit
+    from loyalty.clv.models.lifetime import LifetimeFit
 
     return LifetimeFit
 
@@ -312,7 +312,7 @@ def _facts(twin: Twin, values: Floats, cells: Any) -> dict[str, Any]:
     """Return what a fit remembers of its data, as JSON-ready values."""
     facts = {"fitted_by": "lifetimes", "cells": len(cells)}
     if twin.model == "GammaGamma":
-        from loyalty.clv.independence import correlations
+        from loyalty.clv.models.independence import correlations
 
         facts |= {"independence": wording.jsonable(correlations(cells, float(values[0]), float(values[1])))}
     return facts

@@ -1,0 +1,1 @@
+"""What models are fitted on: customers counted by their histories."""
