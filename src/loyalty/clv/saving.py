@@ -117,7 +117,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Examples:
         >>> import pandas as pd, loyalty as ly
         >>> people = pd.DataFrame({"frequency": [0, 0, 1, 2], "recency": [0, 0, 3, 20], "T": [39, 30, 38, 30]})
-        >>> fit = ly.NBD().fit(ly.CustomerSummary.of(people, unit="week"))
+        >>> fit = ly.NBD(l2=0.1).fit(ly.CustomerSummary.of(people, unit="week"))
         >>> fit.save("nbd.json")
         >>> ly.load("nbd.json").expected_purchases(frequency=2, recency=20, age=30, horizon="52w") > 1
         True
@@ -211,7 +211,7 @@ def _check_covariance(rows: Any, size: int) -> None:
 
 def _unit_fits(model: str, unit: str) -> bool:
     """Return whether a model may have its times in a unit."""
-    if _HOMES[model] == ("lifetime", "LifetimeFit"):
+    if _HOMES[model][1] == "LifetimeFit":
         return unit in _TIMES
     if model == "GammaGamma":
         return unit == ""

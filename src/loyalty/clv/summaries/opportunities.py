@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -14,13 +13,12 @@ import numpy as np
 from loyalty import checks, engines, periods, wording
 from loyalty.clv.summaries.acquired import Acquired
 from loyalty.clv.summaries.cells import Cells
-from loyalty.errors import EmptyData, InvalidRows
+from loyalty.clv.summaries.people import People, whole
+from loyalty.clv.summaries.ready_made import refuse_rows
+from loyalty.errors import EmptyData
 from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
     from loyalty.periods import PeriodName
     from loyalty.transactions import Transactions
 
@@ -156,7 +154,7 @@ def _refuse_nothing(found: Opportunities, span: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class Opportunities:
+class Opportunities(People):
     """Per customer: n opportunities to buy again, x of them used, the last of these at t_x.
 
     Made by `opportunities`, or by `Opportunities.of` from a table that holds these columns already.
@@ -171,13 +169,10 @@ class Opportunities:
         notes: What a reader must know, a sentence each.
     """
 
-    engine: engines.Engine
-    customer: Any
     period: str
-    rows: Callable[[], Frame]
-    weighted: bool
-    until: dt.date | None = None
-    notes: tuple[str, ...] = ()
+
+    keys: ClassVar = _KEYS
+    caption: ClassVar = "opportunities"
 
     @classmethod
     def of(
@@ -242,74 +237,29 @@ class Opportunities:
     @cached_property
     def cells(self) -> Cells:
         """The distinct histories (x, t_x and, as T, n) with the number of customers of each, in a fixed order."""
-        x, recency, n, weight = (self._counted[name].to_numpy().astype(np.float64) for name in (*_KEYS, "weight"))
+        x, recency, n, weight = (self.counted[name].to_numpy().astype(np.float64) for name in (*_KEYS, "weight"))
         return Cells(x, recency, n, weight, 1.0)
 
-    @cached_property
-    def n_customers(self) -> float:
-        """Number of customers, or the sum of their weights."""
-        return _whole(self.cells.customers)
-
-    @cached_property
-    def _counted(self) -> pa.Table:
-        """The cells as the engine holds them: the keys and `weight`, ordered by x, n, t_x."""
-        size = nw.col("weight").sum() if self.weighted else nw.len().alias("weight")
-        found = self.engine.collect(self.rows().group_by(*_KEYS).agg(size))
-        x, recency, n = (found[name].to_numpy() for name in _KEYS)
-        return found.take(np.lexsort((recency, n, x)))
-
-    def frame(self) -> Frame:
-        """Return the customers as a lazy Narwhals frame of the engine.
-
-        Columns: `customer` (where there is one), `frequency`, `recency`, `opportunities`, `weight` (where weighted),
-        `acquired_before` (0 or 1, where the log has purchases before the window).
-        """
-        return self._shown(self.rows())
-
-    def with_cells(self, columns: Mapping[str, NDArray[Any]]) -> Frame:
-        """Return `frame()` widened by columns that have one value per cell, in the order of `cells`."""
-        import pyarrow as pa
-
-        keys = {f"cell_{name}": self._counted[name] for name in _KEYS}
-        attached = self.engine.attach(pa.table({**keys, **columns}))
-        rows = self.rows().join(attached, left_on=list(_KEYS), right_on=list(keys), how="inner")
-        return self._shown(rows, list(columns))
-
-    def _shown(self, rows: Frame, more: list[str] | None = None) -> Frame:
+    def _shown(self, rows: Frame, more: list[str]) -> Frame:
         """Return rows with the columns to show, in order."""
         here = rows.collect_schema().names()
         front = [name for name in ("customer",) if name in here]
         back = [name for name in ("weight", "acquired_before") if name in here]
-        return rows.select(*front, *_KEYS, *back, *(more or []))
-
-    def collect(self, frame: Frame) -> pa.Table:
-        """Run a query of the engine and return its rows as a PyArrow table."""
-        return self.engine.collect(frame)
-
-    def hand_back(self, frame: Frame) -> Any:
-        """Return a per-customer frame in the source's kind, ids and their column name as they came in."""
-        return self.engine.hand_back(frame, customer=self.customer)
-
-    def to_native(self) -> Any:
-        """Return the customers in the source's kind: the columns of `frame`, ids under the caller's name."""
-        return self.hand_back(self.frame())
+        return rows.select(*front, *_KEYS, *back, *more)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON-ready values."""
         cells = self.cells
         return {
             "customers": wording.jsonable(self.n_customers),
-            "without_repeat": wording.jsonable(_whole(cells.weight @ (cells.x == 0))),
-            "purchases": wording.jsonable(_whole(cells.weight @ cells.x)),
-            "opportunities": wording.jsonable(_whole(cells.weight @ cells.T)),
+            "without_repeat": wording.jsonable(whole(cells.weight @ (cells.x == 0))),
+            "purchases": wording.jsonable(whole(cells.weight @ cells.x)),
+            "opportunities": wording.jsonable(whole(cells.weight @ cells.T)),
             "cells": len(cells),
             "period": self.period,
             "until": wording.jsonable(self.until),
             "notes": list(self.notes),
         }
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def __str__(self) -> str:
         told = self.to_dict()
@@ -320,17 +270,6 @@ class Opportunities:
             f"{wording.counted(told['opportunities'], 'opportunities')}, {wording.counted(told['cells'], 'cells')}; "
             f"periods of a {self.period}."
         )
-
-    def _repr_html_(self) -> str:
-        rows = [(name.replace("_", " "), wording.plain(value)) for name, value in self.to_dict().items()
-                if name != "notes" and value is not None]  # fmt: skip
-        rows += [("note", note) for note in self.notes]
-        return wording.html_table(("opportunities", ""), rows)
-
-
-def _whole(value: Any) -> float:
-    """Return a sum of counts as the whole number it is."""
-    return int(value) if float(value).is_integer() else float(value)
 
 
 def _refuse_impossible(engine: engines.Engine, kept: str, columns: Mapping[str, Any]) -> None:
@@ -345,21 +284,11 @@ def _refuse_impossible(engine: engines.Engine, kept: str, columns: Mapping[str, 
         "recency without a purchase": (x == 0) & (recency > 0),
         "opportunities above 100,000": n > 100_000,
     }
-    if "customer" in columns:
-        wrong["customer missing"] = nw.col("customer").is_null()
-    if "weight" in columns:
-        wrong["weight not above 0"] = nw.col("weight") <= 0
-    tests = {f"t{at}": nw.when(test).then(nw.lit(1)).otherwise(nw.lit(0)) for at, test in enumerate(wrong.values())}
-    flagged = engine.table(kept).with_columns(**tests)
-    counts = engine.collect(flagged.select(nw.len().alias("n"), *(nw.col(name).sum() for name in tests))).to_pylist()[0]
-    if not counts["n"]:
-        raise EmptyData("the table of customers has no rows.")
-    for name, what in zip(tests, wrong, strict=True):
-        if counts[name]:
-            raise InvalidRows(
-                f"{counts[name]:,} of {counts['n']:,} customers cannot be: {what}. Mend or leave out these rows; "
-                "opportunities are the periods after the one in which a customer was acquired, frequency counts those "
-                "with a purchase, recency is the last of these.",
-                column=str(columns.get(what.split(maxsplit=1)[0], "")),
-                count=int(counts[name]),
-            )
+    refuse_rows(
+        engine,
+        kept,
+        columns,
+        wrong,
+        "opportunities are the periods after the one in which a customer was acquired, frequency counts those with a "
+        "purchase, recency is the last of these.",
+    )

@@ -13,7 +13,7 @@ from loyalty.errors import EmptyData, InvalidRows
 if TYPE_CHECKING:
     from loyalty import engines
 
-__all__ = ["KEYS", "argument", "refuse_impossible", "tidy"]
+__all__ = ["KEYS", "argument", "refuse_impossible", "refuse_rows", "tidy"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -45,12 +45,29 @@ def refuse_impossible(engine: engines.Engine, kept: str, columns: Mapping[str, A
         "recency beyond age": recency > age,
         "recency without a repeat purchase": (x == 0) & (recency > 0),
     }
+    if "monetary_value" in columns:
+        wrong["monetary_value missing with a repeat purchase"] = (x > 0) & nw.col("monetary_value").is_null()
+    words = "frequency counts repeat purchases only, and all times run from the first purchase."
+    refuse_rows(engine, kept, columns, wrong, words)
+
+
+def refuse_rows(
+    engine: engines.Engine, kept: str, columns: Mapping[str, Any], wrong: Mapping[str, nw.Expr], words: str
+) -> None:
+    """Raise where a row is wrong in one of some ways, has no customer or weight, or repeats a customer.
+
+    Args:
+        engine: Where the table is.
+        kept: Its name there.
+        columns: Role to the caller's label.
+        wrong: What is wrong, beginning with a role, to the rows where it is.
+        words: What the columns mean, for the error.
+    """
+    wrong = dict(wrong)
     if "customer" in columns:
         wrong["customer missing"] = nw.col("customer").is_null()
     if "weight" in columns:
         wrong["weight not above 0"] = nw.col("weight") <= 0
-    if "monetary_value" in columns:
-        wrong["monetary_value missing with a repeat purchase"] = (x > 0) & nw.col("monetary_value").is_null()
     tests = {f"t{at}": nw.when(test).then(nw.lit(1)).otherwise(nw.lit(0)) for at, test in enumerate(wrong.values())}
     flagged = engine.table(kept).with_columns(**tests)
     counts = engine.collect(flagged.select(nw.len().alias("n"), *(nw.col(name).sum() for name in tests))).to_pylist()[0]
@@ -60,7 +77,7 @@ def refuse_impossible(engine: engines.Engine, kept: str, columns: Mapping[str, A
         if counts[name]:
             raise InvalidRows(
                 f"{counts[name]:,} of {counts['n']:,} customers cannot be: {what}. Mend or leave out these rows; "
-                "frequency counts repeat purchases only, and all times run from the first purchase.",
+                f"{words}",
                 column=str(columns.get(what.split(maxsplit=1)[0], "")),
                 count=int(counts[name]),
             )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -15,12 +14,12 @@ import numpy as np
 from loyalty import checks, engines, ledger, periods, wording
 from loyalty.clv.summaries.acquired import Acquired
 from loyalty.clv.summaries.cells import Cells
+from loyalty.clv.summaries.people import People, whole
 from loyalty.clv.summaries.ready_made import KEYS, argument, refuse_impossible, tidy
 from loyalty.errors import EmptyData, InvalidArgument
 from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from loyalty.clv.summaries.spend_cells import SpendCells
@@ -128,32 +127,33 @@ def _people(tx: Transactions, last: int) -> Frame:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class CustomerSummary:
+class CustomerSummary(People):
     """Per customer: x repeat purchases, t_x time of the last one, T time observed, mean spend of the repeats.
 
     Made by `summarize`, or by `CustomerSummary.of` from a table that holds these columns already.
 
+    The columns of `frame` and `to_native`: `customer` (where there is one), `frequency`, `recency` and `age` in units,
+    `monetary_value` (where spend is known; 0 without a repeat purchase), `weight` (where weighted), `acquired_before`
+    (0 or 1, where the log has purchases before the window).
+
     Attributes:
         engine: Where the rows live; for authors.
         customer: The caller's name of the customer column; None where the table has none.
-        unit: Unit of times: "day", "week", "month" or "year".
-        scale: How many of the engine's time keys make a unit.
         rows: Gives the rows in the engine; for authors.
-        has_spend: Whether the mean spend is known.
         weighted: Whether a row stands for `weight` customers.
         until: Last day that counts; None where it is not known.
         notes: What a reader must know, a sentence each.
+        unit: Unit of times: "day", "week", "month" or "year".
+        scale: How many of the engine's time keys make a unit.
+        has_spend: Whether the mean spend is known.
     """
 
-    engine: engines.Engine
-    customer: Any
     unit: str
     scale: float
-    rows: Callable[[], Frame]
     has_spend: bool
-    weighted: bool
-    until: dt.date | None = None
-    notes: tuple[str, ...] = ()
+
+    keys: ClassVar = KEYS
+    caption: ClassVar = "customer summary"
 
     @classmethod
     def of(
@@ -218,15 +218,10 @@ class CustomerSummary:
         """Length of the unit in days."""
         return UNITS[self.unit]
 
-    @property
-    def kind(self) -> str:
-        """Kind of eager frame that came in: "pandas", "polars" or "pyarrow"."""
-        return self.engine.kind
-
     @cached_property
     def cells(self) -> Cells:
         """The distinct histories with the number of customers of each, times in units, in a fixed order."""
-        found = self._counted
+        found = self.counted
         x, recency, age = (found[name].to_numpy().astype(np.float64) for name in KEYS)
         t_x, T = recency / self.scale, age / self.scale  # noqa: N806
         step = _grid(1.0 / self.days_per_unit, t_x, T)
@@ -244,73 +239,27 @@ class CustomerSummary:
             )
         return SpendCells.from_frame(self.frame(), self.collect)
 
-    @cached_property
-    def n_customers(self) -> float:
-        """Number of customers, or the sum of their weights."""
-        customers = self.cells.customers
-        return int(customers) if customers.is_integer() else customers
-
-    @cached_property
-    def _counted(self) -> pa.Table:
-        """The cells as the engine holds them: the keys and `weight`, ordered."""
-        size = nw.col("weight").sum() if self.weighted else nw.len().alias("weight")
-        found = self.collect(self.rows().group_by(*KEYS).agg(size))
-        return found.take(_order(*(found[name].to_numpy() for name in KEYS)))
-
-    def frame(self) -> Frame:
-        """Return the customers as a lazy Narwhals frame of the engine.
-
-        Columns: `customer` (where there is one), `frequency`, `recency` and `age` in units, `monetary_value` (where
-        spend is known; 0 without a repeat purchase), `weight` (where weighted), `acquired_before` (0 or 1, where the
-        log has purchases before the window).
-        """
-        return self._shown(self.rows())
-
-    def with_cells(self, columns: Mapping[str, NDArray[Any]]) -> Frame:
-        """Return `frame()` widened by columns that have one value per cell, in the order of `cells`."""
-        import pyarrow as pa
-
-        keys = {f"cell_{name}": self._counted[name] for name in KEYS}
-        attached = self.engine.attach(pa.table({**keys, **columns}))
-        rows = self.rows().join(attached, left_on=list(KEYS), right_on=list(keys), how="inner")
-        return self._shown(rows, list(columns))
-
-    def _shown(self, rows: Frame, more: list[str] | None = None) -> Frame:
+    def _shown(self, rows: Frame, more: list[str]) -> Frame:
         """Return rows with times in units instead of the engine's keys."""
         here = rows.collect_schema().names()
         front = [name for name in ("customer",) if name in here]
         back = [name for name in ("monetary_value", "weight", "acquired_before") if name in here]
         return rows.with_columns(recency=nw.col("recency_key") / self.scale, age=nw.col("age_key") / self.scale).select(
-            *front, "frequency", "recency", "age", *back, *(more or [])
+            *front, "frequency", "recency", "age", *back, *more
         )
-
-    def collect(self, frame: Frame) -> pa.Table:
-        """Run a query of the engine and return its rows as a PyArrow table."""
-        return self.engine.collect(frame)
-
-    def hand_back(self, frame: Frame) -> Any:
-        """Return a per-customer frame in the source's kind, ids and their column name as they came in."""
-        return self.engine.hand_back(frame, customer=self.customer)
-
-    def to_native(self) -> Any:
-        """Return the customers in the source's kind: the columns of `frame`, ids under the caller's name."""
-        return self.hand_back(self.frame())
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON-ready values."""
         cells = self.cells
         return {
             "customers": wording.jsonable(self.n_customers),
-            "without_repeat": wording.jsonable(_whole(cells.weight[cells.x == 0].sum())),
-            "repeat_purchases": wording.jsonable(_whole((cells.weight * cells.x).sum())),
+            "without_repeat": wording.jsonable(whole(cells.weight[cells.x == 0].sum())),
+            "repeat_purchases": wording.jsonable(whole((cells.weight * cells.x).sum())),
             "cells": len(cells),
             "unit": self.unit,
             "until": wording.jsonable(self.until),
             "notes": list(self.notes),
         }
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def __str__(self) -> str:
         told = self.to_dict()
@@ -321,17 +270,6 @@ class CustomerSummary:
             f"{wording.counted(told['cells'], 'cells')}; time in {self.unit}s."
         )
 
-    def _repr_html_(self) -> str:
-        rows = [(name.replace("_", " "), wording.plain(value)) for name, value in self.to_dict().items()
-                if name != "notes" and value is not None]  # fmt: skip
-        rows += [("note", note) for note in self.notes]
-        return wording.html_table(("customer summary", ""), rows)
-
-
-def _whole(value: float) -> float:
-    """Return a sum of counts as the whole number it is."""
-    return int(value) if float(value).is_integer() else float(value)
-
 
 def _grid(day: float, *times: NDArray[np.float64]) -> float | None:
     """Return a day in units where all times are whole days: a likelihood on a grid is quicker. None elsewhere."""
@@ -340,12 +278,3 @@ def _grid(day: float, *times: NDArray[np.float64]) -> float | None:
         if step.max(initial=0.0) > _LONGEST or np.abs(step - np.rint(step)).max(initial=0.0) > _WHOLE:
             return None
     return day
-
-
-def _order(x: NDArray[Any], recency: NDArray[Any], age: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the places of cells in order of x, T, t_x: sums over them do not depend on how the engine ordered them."""
-    if age.dtype.kind == "i" and len(x):
-        width = int(age.max()) + 1
-        if (int(x.max()) + 1) * width * width < 2**63:
-            return np.argsort((x.astype(np.int64) * width + age) * width + recency)
-    return np.lexsort((recency, age, x))
