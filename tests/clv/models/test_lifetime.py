@@ -397,14 +397,13 @@ def test_awkward_data(model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "sets"), [("NBD", 300), ("BGNBD", 300), ("MBGNBD", 300), ("ParetoNBD", 200),
-                                             ("GGomNBD", 30)])  # fmt: skip
-def test_much_awkward_data(model, sets):
-    fits, failed = survey(model, range(sets))
-    assert failed <= sets // 100
+@pytest.mark.parametrize("model", ["NBD", "BGNBD", "MBGNBD", "ParetoNBD", "GGomNBD"])
+def test_much_awkward_data(model):
+    fits, failed = survey(model, range(300))
+    assert failed <= 3
     statuses = [fit.status for fit in fits.values()]
-    assert statuses.count("boundary") > sets // 20
-    assert model == "GGomNBD" or statuses.count("converged") > sets // 15
+    assert statuses.count("boundary") > 15
+    assert model == "GGomNBD" or statuses.count("converged") > 20
 
 
 @pytest.mark.slow

@@ -322,7 +322,7 @@ class Backtest:
         return str(self)
 
     def __str__(self) -> str:
-        return " ".join([self.sentence, *(f"Note: {note}" for note in self.notes)])
+        return "\n".join([self.sentence, *(f"Note: {note}" for note in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the customers as JSON-ready values; what is undefined becomes None."""

@@ -169,7 +169,8 @@ class CustomerValue(EstimateSet):
         level = wording.level(total.confidence)
         until = self.valuation.summary.until
         start = f" from {until}" if until else ""
-        head = f"{wording.counted(total.n, 'customers')} are worth {_money(total.value)} over {self.terms}{start}"
+        are = "is" if total.n == 1 else "are"
+        head = f"{wording.counted(total.n, 'customers')} {are} worth {_money(total.value)} over {self.terms}{start}"
         known = f" ({WITHOUT_WIDTH})" if math.isnan(total.low) else f": {level} confidence interval {_span(total)}"
         cases = f"they will bring {_span(predicted)} in {level} of cases"
         real = "" if math.isnan(predicted.low) else f"; if customers go on buying as the model has it, {cases}"
@@ -177,8 +178,7 @@ class CustomerValue(EstimateSet):
         if self.terms.acquisition_cost:
             each += f" after an acquisition cost of {_money(self.terms.acquisition_cost)}"
         models = f"Purchases: {self.model.purchases.model}; spend: {self.model.spend.model}."
-        notes = f" Note: {' '.join(self.notes)}" if self.notes else ""
-        return f"{head}{known}{real}. That is {each}. {models}{notes}"
+        return "\n".join([f"{head}{known}{real}. That is {each}. {models}", *(f"Note: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
         said = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
