@@ -60,12 +60,13 @@ class Fixed:
     def __call__(self):
         return self
 
-    def fit(self, _):
+    def judged(self, _):
         if self.log_likelihood is None:
             raise ConvergenceError(f"{self.name} did not converge.")
         fit = handmade.purchases(self.name)
         notes = () if self.status == "converged" else ("It lies on a ridge.",)
-        return choosing.dataclasses.replace(fit, log_likelihood=self.log_likelihood, status=self.status, notes=notes)
+        changes = {"log_likelihood": self.log_likelihood, "status": self.status, "notes": notes}
+        return choosing.dataclasses.replace(fit, **changes), ""
 
 
 @pytest.mark.parametrize(
@@ -185,3 +186,12 @@ def test_auto_does_not_hide_warnings(tx):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit_clv(tx)
+
+
+def test_auto_warns_of_the_model_that_is_taken_only(recwarn):
+    alike = pd.DataFrame({"frequency": [1], "recency": [5.0], "T": [30.0], "n": [40]})
+    summary = CustomerSummary.of(alike, unit="week", weight="n")
+    fit, tried = choosing.choose_purchases("auto", summary)
+    told = [str(one.message) for one in recwarn if issubclass(one.category, LoyaltyWarning)]
+    assert [text.split()[0] for text in told] == [fit.model]
+    assert sum(one.status != "converged" for one in tried) > 1

@@ -86,16 +86,22 @@ class LifetimeModel:
             InvalidRows: A history cannot be.
             ConvergenceError: The likelihood still rises where the search ended.
         """
+        fit, limit = self.judged(data, unit)
+        if limit:
+            warnings.warn(limit, LoyaltyWarning, stacklevel=2)
+        return fit
+
+    def judged(self, data: CustomerSummary | Cells, unit: str | None = None) -> tuple[LifetimeFit, str]:
+        """Return the fit, and the words to warn with where it did not converge; for authors who compare models."""
         cells, unit, notes, about = _read(data, unit)
         histories.check_cells(cells)
         _refuse_uninformative(cells)
         kernel, scale = kernel_of(self.name), float(cells.weight @ cells.T) / cells.customers
         optimum = maximise(_problem(kernel, cells.scaled(scale), self.l2))
         verdict = limits.judge(self.name, kernel.names, optimum)
-        if verdict.status != "converged":
-            warnings.warn(f"{self.name} ({verdict.status}): {' '.join(verdict.notes)}", LoyaltyWarning, stacklevel=2)
+        limit = f"{self.name} ({verdict.status}): {' '.join(verdict.notes)}" if verdict.status != "converged" else ""
         params = np.exp(optimum.log_params) * scale ** np.array(kernel.time_powers, dtype=np.float64)
-        return LifetimeFit.of(
+        fit = LifetimeFit.of(
             self.name,
             kernel.names,
             optimum,
@@ -109,6 +115,7 @@ class LifetimeModel:
             l2=self.l2,
             data=about,
         )
+        return fit, limit
 
 
 class BGNBD(LifetimeModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +14,7 @@ from loyalty import checks, wording
 from loyalty.clv.models.lifetime import MODELS, LifetimeFit
 from loyalty.clv.models.mean_spend import MeanSpend
 from loyalty.clv.models.spend import GammaGamma, SpendFit
-from loyalty.errors import ConvergenceError, EmptyData, InvalidArgument, LoyaltyError
+from loyalty.errors import ConvergenceError, EmptyData, InvalidArgument, LoyaltyError, LoyaltyWarning
 from loyalty.tables import Table
 
 if TYPE_CHECKING:
@@ -113,10 +114,11 @@ def _plain(name: str) -> str:
 def _best(summary: CustomerSummary) -> tuple[LifetimeFit, tuple[Candidate, ...]]:
     """Return the best fit: of those within 2 of the lowest AIC a converged one, the first in the order of `AUTO`."""
     fits: dict[str, LifetimeFit] = {}
+    limits: dict[str, str] = {}  # what there is to warn of, if that model is taken
     tried: list[Candidate] = []
     for name in AUTO:
         try:
-            fits[name] = MODELS[name]().fit(summary)
+            fits[name], limits[name] = MODELS[name]().judged(summary)
         except ConvergenceError as err:
             failed = Candidate(model=name, log_likelihood=math.nan, aic=math.nan, status="failed", note=str(err))
             tried.append(failed)
@@ -130,6 +132,8 @@ def _best(summary: CustomerSummary) -> tuple[LifetimeFit, tuple[Candidate, ...]]
     lowest = min(fit.aic for fit in fits.values())
     near = [name for name in AUTO if name in fits and fits[name].aic <= lowest + CLOSE]
     best = min(near, key=lambda name: (fits[name].status != "converged", AUTO.index(name)))
+    if limits[best]:
+        warnings.warn(limits[best], LoyaltyWarning, stacklevel=2)
     return fits[best], tuple(dataclasses.replace(one, chosen=one.model == best) for one in tried)
 
 
