@@ -8,6 +8,7 @@ import mpmath as mp
 import numpy as np
 import pandas as pd
 import pytest
+import scipy
 from lifetimes import plotting, utils
 
 import loyalty as ly
@@ -706,7 +707,8 @@ def test_many_purchases_in_the_pareto_nbd(x, t_x, age):
     assert fit.expected_purchases(**known, horizon="52w") == pytest.approx(purchases, rel=1e-9)
     with np.errstate(all="ignore"):
         their = fitter.conditional_expected_number_of_purchases_up_to_time(52, x, t_x, age)
-    assert not abs(their / purchases - 1) < 1e-6  # NaN, or off by 1e-5 and more
+    # NaN, or off by 1e-5 and more. With SciPy 1.13 it is right at some of the points.
+    assert not abs(their / purchases - 1) < 1e-6 or scipy.__version__.startswith("1.13.")
 
 
 def test_many_purchases_in_the_mbg_nbd():

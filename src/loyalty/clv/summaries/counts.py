@@ -232,7 +232,13 @@ def _columns(given: Any) -> dict[Any, Any] | None:
 
 def _numbers(what: str, values: Any) -> Floats:
     """Return numbers, nulls at the end left out."""
+    if hasattr(
+        values, "to_pylist"
+    ):  # Arrow arrays give scalars of their own kind, which older ones do not turn to floats
+        values = values.to_pylist()
     listed = list(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else [values]
+    # Arrow's scalars do not turn into floats in older releases.
+    listed = [one.as_py() if hasattr(one, "as_py") else one for one in listed]
     if any(isinstance(one, (str, bytes, bool, np.bool_)) for one in listed):
         raise InvalidArgument(f"{what} holds {listed[:3]}, which are no numbers of customers.")
     try:
