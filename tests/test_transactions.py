@@ -966,7 +966,7 @@ def test_sentences_and_json():
     frame = log(("a", "01-05", 10.0), (None, "01-06", 7.0), ("b", "01-07", 5.0))
     with transactions(frame, observed_until="2024-01-06") as tx:
         sentence = (
-            "1 of 3 rows used: 1 purchases by 1 customers, 2024-01-05 to 2024-01-06; "
+            "1 of 3 rows used: 1 purchase by 1 customer, 2024-01-05 to 2024-01-06; "
             "left out: 1 no_customer, 1 after_observed_until."
         )
         assert str(tx) == sentence
