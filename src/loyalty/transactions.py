@@ -477,7 +477,7 @@ class Transactions:
     def __str__(self) -> str:
         left_out = f"; left out: {_listed(self._exclusions)}" if self._exclusions else ""
         return (
-            f"{self.rows_used:,} of {wording.counted(self.rows_in, 'rows')} used: "
+            f"{self.rows_used:,} of {self.rows_in:,} rows used: "
             f"{wording.counted(self.n_purchases, 'purchases')} by {wording.counted(self.n_customers, 'customers')}, "
             f"{self.observed_from} to {self.observed_until}{left_out}."
         )
