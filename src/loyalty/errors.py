@@ -19,6 +19,7 @@ __all__ = [
     "LoyaltyWarning",
     "MissingData",
     "MissingDependency",
+    "OutputError",
     "UnsupportedSource",
 ]
 
@@ -77,6 +78,10 @@ class ConvergenceError(LoyaltyError, RuntimeError):
 
 class MissingData(LoyaltyError):
     """Data that a number needs was not given (a column, a survey, a data set)."""
+
+
+class OutputError(LoyaltyError, OSError):
+    """A file cannot be written: there is one already that may not be replaced, or the place cannot be written to."""
 
 
 class MissingDependency(LoyaltyError, ImportError):

@@ -23,14 +23,14 @@ import math
 import os
 import re
 import stat
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
-from loyalty.errors import InvalidArgument, InvalidModelFile, LoyaltyError
+from loyalty.errors import InvalidArgument, InvalidModelFile, LoyaltyError, OutputError
+from loyalty.writing import write
 
 __all__ = ["load", "save"]
 
@@ -98,7 +98,11 @@ def save(fit: Any, path: str | os.PathLike[str]) -> None:
         text = json.dumps({**document, "digest": _digest(document)}, indent=2, allow_nan=False)
     except (ValueError, TypeError) as err:
         raise InvalidArgument(f"this {model} cannot be saved: {err} Fit it again.") from err
-    _write(path, text.encode() + b"\n")
+    name = _named(path)
+    try:
+        write(name, text.encode() + b"\n")
+    except OutputError as err:
+        raise InvalidModelFile(str(err)) from err
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -309,34 +313,3 @@ def _whole(text: str) -> int:
     if len(text) > 18:
         raise ValueError(f"{text:.30} is too large")
     return int(text)
-
-
-def _place(name: str) -> Path:
-    """Return where a file goes: a link stays one, and a device is not replaced by a file."""
-    target = Path(name).resolve()
-    if target.exists() and not target.is_file():
-        raise OSError(None, "it is no ordinary file")
-    return target
-
-
-def _write(path: Any, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    name = _named(path)
-    try:
-        target = _place(name)
-        beside = target.with_name(f".{uuid.uuid4().hex}.tmp")
-        try:
-            with beside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if target.exists():
-                beside.chmod(stat.S_IMODE(target.stat().st_mode))
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
-    except (OSError, ValueError, RuntimeError) as err:  # no name, no such folder, a loop of links, …
-        why = getattr(err, "strerror", None) or err
-        raise InvalidModelFile(
-            f"{name!r} cannot be written: {why}. Pass a path in a folder that is there and yours to write in."
-        ) from err
