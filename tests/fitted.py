@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from loyalty.clv.models.discrete_predictions import BGBBFit
 from loyalty.clv.models.predictions import LifetimeFit, kernel_of
 from loyalty.clv.models.spend import SpendFit
 
@@ -11,6 +12,11 @@ from loyalty.clv.models.spend import SpendFit
 def lifetime(model, *values, unit="week"):
     """Return a fit of a lifetime model whose parameters are known for certain."""
     return _fit(LifetimeFit, model, kernel_of(model).names, values, unit)
+
+
+def discrete(*values, unit="year"):
+    """Return a BG/BB fit whose parameters are known for certain."""
+    return _fit(BGBBFit, "BGBB", ("alpha", "beta", "gamma", "delta"), values, unit)
 
 
 def spend(p, q, gamma):

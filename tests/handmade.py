@@ -9,6 +9,7 @@ import pandas as pd
 from loyalty.clv.models.lifetime import LifetimeFit
 from loyalty.clv.models.spend import SpendFit
 from loyalty.clv.summaries.summary import CustomerSummary
+from loyalty.clv.valuation.value import CLVModel
 
 PARAMS = {
     "ParetoNBD": {"r": 0.553277, "alpha": 10.577684, "s": 0.606240, "beta": 11.668738},
@@ -17,6 +18,21 @@ PARAMS = {
     "NBD": {"r": 0.384766, "alpha": 12.07202},
 }
 SPEND = {"p": 6.25, "q": 3.74, "gamma": 15.44}
+
+# Columns of `CustomerValue.customers` behind that of the customers.
+COLUMNS = [
+    "frequency",
+    "recency",
+    "age",
+    "monetary_value",
+    "p_alive",
+    "expected_purchases",
+    "expected_spend",
+    "clv",
+    "clv_low",
+    "clv_high",
+    "value_at_risk",
+]
 
 
 def spread(size, error=0.1):
@@ -52,6 +68,11 @@ def spend(error=0.1, **params):
         customers=100,
         data={"independence": correlations},
     )
+
+
+def model(name="ParetoNBD", **params):
+    """Return a model of value."""
+    return CLVModel(purchases=purchases(name, **params), spend=spend())
 
 
 # Customers of every sort: new, silent, busy, gone, returned everything.

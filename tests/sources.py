@@ -127,6 +127,11 @@ def as_pandas(result):
     return result.df() if isinstance(result, duckdb.DuckDBPyRelation) else result
 
 
+def by_id(result, customer="id"):
+    """Return per-customer rows as a pandas frame with ids for its index; the result may be of any kind."""
+    return as_pandas(result).set_index(customer)
+
+
 def rows(result, customer="customer_id"):
     """Return per-customer rows as {id as text: {column: value}}; the result may be of any kind."""
     lines = as_pandas(result).to_dict("records")

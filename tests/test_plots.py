@@ -25,11 +25,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+import fit_pictures
 from loyalty import plots
 from loyalty.errors import InvalidArgument
 from loyalty.estimates import Estimate, proportion
 from loyalty.plots import paper
 from loyalty.tables import Table
+from value_results import alive, concentration, groups, history, scores
 
 NAN = math.nan
 HOSTILE = ["<script>alert(1)</script>", "$x_1$ and $\\frac{a}{b}$", r"\$5 & 10%", "a\nb\tc\x00", "many words " * 30]
@@ -183,7 +185,18 @@ CASES = {
     "tracking of one week": (plots.tracking, lambda: tracking_table(1)),
     "conditional expectation": (plots.conditional_expectation, frequency_table),
     "conditional expectation of six": (plots.conditional_expectation, lambda: frequency_table(tuple("ABCDEF"))),
+    "value by group": (plots.value_by_group, groups),
+    "value below nought": (plots.value_by_group, lambda: groups(values=(75.0, -20.0, -3.0))),
+    "value of forty groups": (plots.value_by_group, lambda: groups([f"g{n}" for n in range(40)], range(40, 0, -1))),
+    "value concentration": (plots.value_concentration, concentration),
+    "alive by recency": (plots.alive_by_recency, alive),
+    "alive by recency of one group": (plots.alive_by_recency, lambda: alive(["10+"])),
+    "customer history": (plots.customer_history, history),
+    "customer history of a day": (plots.customer_history, lambda: history(1, (0,))),
+    "scoreboard": (plots.scoreboard, scores),
+    "scoreboard of purchases": (plots.scoreboard, lambda: scores(targets=("purchases",))),
 }
+CASES |= fit_pictures.CASES
 CASE = pytest.mark.parametrize("case", CASES)
 
 
@@ -740,7 +753,8 @@ def test_rfm_is_a_grid_with_the_best_on_the_upper_right():
     assert words["0"] == (1, 2)
     assert words["Best"][0] == 2.5  # across the cells (3, 2) and (3, 3)
     assert words["Rest"][0] == 1
-    lines = [line for collection in ax.collections for line in collection.get_segments()]
+    borders = [lines for lines in ax.collections if lines.get_gid() != "cells"]
+    lines = [line for collection in borders for line in collection.get_segments()]
     sides = {tuple(map(tuple, line.tolist())) for line in lines}
     assert sides == {
         ((1.5, -0.5), (1.5, 0.5)),

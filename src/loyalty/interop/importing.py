@@ -310,9 +310,13 @@ def _fit_class(twin: Twin) -> type[Fit]:
 
 def _facts(twin: Twin, values: Floats, cells: Any) -> dict[str, Any]:
     """Return what a fit remembers of its data, as JSON-ready values."""
-    facts = {"fitted_by": "lifetimes", "cells": len(cells)}
+    facts: dict[str, Any] = {"fitted_by": "lifetimes", "cells": len(cells)}
     if twin.model == "GammaGamma":
         from loyalty.clv.models.independence import correlations
 
-        facts |= {"independence": wording.jsonable(correlations(cells, float(values[0]), float(values[1])))}
-    return facts
+        return facts | {"independence": wording.jsonable(correlations(cells, float(values[0]), float(values[1])))}
+    if twin.model == "BGBB":
+        return facts | {"opportunities": int(cells.T.max())}
+    from loyalty.clv.models.matrices import seen
+
+    return facts | seen(cells)

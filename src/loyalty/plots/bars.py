@@ -46,7 +46,7 @@ def inter_purchase_times(result: Any, ax: Axes | None = None) -> Axes:
     if not result.data.num_rows:
         return paper.blank(ax, paper.headline(result), result.note)
     start, end, count = (paper.column(result.data, name) for name in ("from_days", "to_days", "count"))
-    _histogram(ax, start, end + 1.0, count)
+    histogram(ax, start, end + 1.0, count)
     paper.number_ticks(ax.xaxis)
     ax.set(xlabel="days from a purchase to the customer's next", ylabel="number of waits")
     paper.titles(ax, paper.headline(result), result.definition)
@@ -67,7 +67,7 @@ def spend_distribution(result: Any, ax: Axes | None = None) -> Axes:
     if not result.data.num_rows:
         return paper.blank(ax, paper.headline(result), result.note)
     start, end, count = (paper.column(result.data, name) for name in ("from", "to", "count"))
-    _histogram(ax, start, end, count)
+    histogram(ax, start, end, count)
     wide = _money_axis(ax, start, end)
     ax.set(
         xlabel="spend of a customer (money, log scale)" if wide else "spend of a customer (money)",
@@ -77,7 +77,7 @@ def spend_distribution(result: Any, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _histogram(ax: Axes, start: Floats, end: Floats, count: Floats) -> Palette:
+def histogram(ax: Axes, start: Floats, end: Floats, count: Floats) -> Palette:
     """Draw bars from start to end."""
     colours = paper.palette(ax)
     ax.bar(
@@ -103,7 +103,15 @@ def _money_axis(ax: Axes, start: Floats, end: Floats) -> bool:
     positive = np.abs(edges[edges != 0.0])
     wide = bool(len(positive)) and float(widths.max()) > _WIDE * float(widths.min())
     if wide and (edges <= 0.0).any():
-        ax.set_xscale("symlog", linthresh=float(positive.min()))
+        first = float(positive.min())
+        ax.set_xscale("symlog", linthresh=first, linscale=0.4)  # the part around zero is narrow
+        ax.set_xlim(float(start.min()), float(end.max()))
+        room = max(1.0, paper.size_points(ax)[0] / (4.5 * paper.font_points("medium")))
+        decades = np.log10(positive.max() / first) * (2.0 if start.min() < -first else 1.0)
+        powers = 10.0 ** np.arange(np.ceil(np.log10(first)), np.log10(positive.max()) + 0.01, np.ceil(decades / room))
+        ticks = np.concatenate([-powers[::-1], [0.0], powers])
+        ax.set_xticks(ticks[(ticks >= start.min()) & (ticks <= end.max())])
+        ax.minorticks_off()
     elif wide:
         ax.set_xscale("log")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if edges.max() >= 10 else "{x:g}"))
@@ -181,7 +189,7 @@ def share_of_wallet(result: Any, ax: Axes | None = None) -> Axes:
     width = float((high - low)[inside].min())
     low, high = np.where(np.isfinite(low), low, high - width), np.where(np.isfinite(high), high, low + width)
     shown = inside | (count > 0)
-    colours = _histogram(ax, low[shown], high[shown], count[shown])
+    colours = histogram(ax, low[shown], high[shown], count[shown])
     for bar, ordinary in zip(ax.patches[-int(shown.sum()) :], inside[shown], strict=True):
         if not ordinary:
             bar.set(facecolor=paper.mixed(colours, 0.4), hatch="////")

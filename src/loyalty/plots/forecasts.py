@@ -62,7 +62,7 @@ def tracking(result: Any, ax: Axes | None = None, *, cumulative: bool = True) ->
     paper.tidy(ax, colours)
     paper.number_ticks(ax.yaxis)
     ax.set_ylim(bottom=0.0)
-    _date_ticks(ax)
+    paper.date_ticks(ax)
     ax.set_ylabel("repeat purchases so far" if cumulative else "repeat purchases in the week")
     ax.legend(frameon=False, labelcolor=colours.ink, loc="best")
     paper.titles(ax, paper.headline(result), result.definition)
@@ -72,17 +72,6 @@ def tracking(result: Any, ax: Axes | None = None, *, cumulative: bool = True) ->
 def _looks(names: Sequence[str]) -> list[tuple[str, str, str]]:
     """Return a look for each model."""
     return [_LOOKS[place % len(_LOOKS)] for place in range(len(names))]
-
-
-def _date_ticks(ax: Axes) -> None:
-    """Label an axis of dates, in as many steps as have room."""
-    from matplotlib import dates
-
-    untyped: Any = dates  # matplotlib gives no types for these
-    room = int(paper.size_points(ax)[0] / (5.5 * paper.font_points("medium")))
-    locator = untyped.AutoDateLocator(minticks=min(2, max(1, room)), maxticks=max(2, min(10, room)))
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator, show_offset=False))
 
 
 def _mark_split(ax: Axes, data: Any, colours: Palette) -> None:

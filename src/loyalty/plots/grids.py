@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loyalty import wording
-from loyalty.plots import paper
+from loyalty.plots import heat, paper
 from loyalty.plots.lines import cohort_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.colors import Colormap
-    from matplotlib.image import AxesImage
     from numpy.typing import NDArray
-
-    from loyalty.plots.paper import Palette
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.int64]
@@ -54,17 +49,23 @@ def cohorts(result: Any, ax: Axes | None = None, *, labels: bool | None = None) 
         rates[place] = np.nan if cell["rate"] is None else cell["rate"]
         texts[place] = "–"  # observed, but not defined
     texts = np.where(np.isfinite(rates), _percents(rates), texts)
-    image = _heat(ax, rates, _ceiling(rates, first), first)
-    _write(ax, image, texts, wanted=labels)
+    image = heat.shades(ax, rates, _sides(rates, first), top=_ceiling(rates, first))
+    heat.write(ax, image, texts, wanted=labels)
     names = [f"{paper.clean(name, 24)}  ({wording.plain(size)})" for name, size in sizes.items()]
     paper.row_labels(ax, names, 60)
     paper.number_ticks(ax.xaxis)
     ax.set(xlabel=f"{result.period}s after the first purchase", ylabel="cohort (customers)")
-    paper.share_ticks(_colour_bar(ax, image, unit))
+    paper.share_ticks(heat.colour_bar(ax, image, unit))
     key = " Hatched: not observed." if (texts == "").any() else ""
     key += " –: not defined." if (texts == "–").any() else ""
     paper.titles(ax, title, subtitle + key)
     return ax
+
+
+def _sides(values: Floats, first: int) -> tuple[float, float, float, float]:
+    """Return the sides of cells of size 1: columns from `first` on, rows from 0 down."""
+    rows, columns = values.shape
+    return first - 0.5, first + columns - 0.5, rows - 0.5, -0.5
 
 
 def _ceiling(rates: Floats, first: int) -> float:
@@ -103,19 +104,19 @@ def rfm(result: Any, ax: Axes | None = None) -> Axes:
     for cell in cells:
         place = bins - cell["r"], cell["f"] - 1
         counts[place], segments[place] = cell["customers"], names.index(cell["segment"] or "")
-    image = _heat(ax, counts, max(1.0, float(counts.max())), 1)
+    image = heat.shades(ax, counts, _sides(counts, 1), top=max(1.0, float(counts.max())))
     shares = [wording.quantity(count / result.n, "share") for count in counts.flat]
     pairs = zip(counts.flat, shares, strict=True)
     texts = np.array([f"{count:,.0f}\n{share}" if count else "0" for count, share in pairs], dtype=object)
     # Counts and names share a cell where it is high enough; of many small cells only the names can be read.
     roomy = paper.size_points(ax)[1] / bins > 5.5 * paper.font_points("x-small")
-    _write(ax, image, texts.reshape(counts.shape), wanted=None if roomy else False)
+    heat.write(ax, image, texts.reshape(counts.shape), wanted=None if roomy else False)
     _name_segments(ax, segments, names, on_top=roomy)
     paper.row_labels(ax, [bins - row for row in range(bins)], 6)
     paper.number_ticks(ax.xaxis)
     ax.set(xlabel=f"frequency score f ({bins}: bought most often)")
     ax.set(ylabel=f"recency score r ({bins}: bought most recently)")
-    paper.number_ticks(_colour_bar(ax, image, "customers"))
+    paper.number_ticks(heat.colour_bar(ax, image, "customers"))
     paper.titles(ax, "Customers by recency and frequency", f"{wording.plain(result.n)} customers")
     return ax
 
@@ -144,77 +145,3 @@ def _block(inside: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     right = left + int(np.argmin(np.append(inside[top, left:], False)))
     bottom = top + int(np.argmin(np.append(inside[top:, left:right].all(axis=1), False)))
     return int(top), int(bottom), int(left), int(right)
-
-
-def _heat(ax: Axes, values: Floats, top: float, first: int) -> AxesImage:
-    """Draw values as shades from 0 to `top`, the first column at `first`; missing ones show what is behind."""
-    colours, (rows, columns) = paper.palette(ax), values.shape
-    ax.grid(visible=False)
-    ax.patch.set(hatch="////", edgecolor=paper.mixed(colours, 0.25), linewidth=0)
-    sides = (first - 0.5, first + columns - 0.5, rows - 0.5, -0.5)
-    image = ax.imshow(
-        np.ma.masked_invalid(values),
-        cmap=_shades(colours),
-        vmin=0.0,
-        vmax=top,
-        extent=sides,
-        aspect="auto",
-        interpolation="nearest",
-    )
-    ax.spines[:].set_visible(False)
-    width, height = paper.size_points(ax)
-    thin = min(1.5, width / columns / 16, height / rows / 16)
-    if thin > 0.3:
-        ax.set_xticks(np.arange(columns + 1) + sides[0], minor=True)
-        ax.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
-        ax.grid(visible=True, which="minor", color=colours.paper, linewidth=thin, linestyle="-", alpha=1.0)
-    ax.tick_params(which="both", length=0)
-    return image
-
-
-def _shades(colours: Palette) -> Colormap:
-    """Return a scale of one growing lightness, so that it survives colour blindness and grey printing."""
-    from matplotlib import colormaps
-
-    scale = colormaps["cividis" if colours.dark else "Blues"]
-    return scale.with_extremes(over=paper.mixed(colours, 0.3), bad=(0.0, 0.0, 0.0, 0.0))
-
-
-def _write(ax: Axes, image: AxesImage, texts: NDArray[Any], *, wanted: bool | None = None) -> None:
-    """Write a text into each cell, dark on light shades and light on dark ones; None: if there is room."""
-    values: Floats = np.ma.filled(np.ma.asarray(image.get_array()), np.nan)
-    width, height = paper.size_points(ax)
-    longest = max(len(line) for text in texts.flat for line in text.split("\n"))
-    lines = max(text.count("\n") + 1 for text in texts.flat)
-    wide, high = (
-        width / texts.shape[1] / (longest * 0.62 + 0.6),
-        height / texts.shape[0] / (lines * 1.2 + 0.2),
-    )
-    size = next((size for size in ("small", "x-small") if paper.font_points(size) < min(wide, high)), None)
-    if wanted is False or (wanted is None and size is None):
-        return
-    first, muted = image.get_extent()[0] + 0.5, paper.palette(ax).muted
-    for row, column in zip(*np.nonzero(texts != ""), strict=True):
-        shade, known = image.cmap(image.norm(values[row, column])), np.isfinite(values[row, column])
-        ink = "#1a1a1a" if paper.luminance(shade) > 0.2 else "#ffffff"
-        ax.text(
-            first + column,
-            row,
-            texts[row, column],
-            ha="center",
-            va="center",
-            color=ink if known else muted,
-            fontsize=size or "xx-small",
-            linespacing=1.15,
-            clip_on=True,
-        )
-
-
-def _colour_bar(ax: Axes, image: AxesImage, unit: str) -> Axis:
-    """Add the scale of colours with its unit; return its axis."""
-    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, aspect=25, shrink=0.9)
-    bar.outline.set_visible(False)
-    colour = ax.title.get_color()
-    bar.set_label(unit, color=colour)
-    bar.ax.tick_params(length=0, labelcolor=colour)
-    return bar.ax.yaxis

@@ -64,7 +64,7 @@ def estimates(items: Sequence[Estimate], labels: Sequence[Any] | None = None, ax
         return ax
     if title:
         paper.titles(ax, title)
-    for panel, part in zip(_split(ax, [len(part) for part in panels]), panels, strict=True):
+    for panel, part in zip(paper.panels(ax, [len(part) for part in panels], _AXIS), panels, strict=True):
         _panel(panel, [name for name, _ in part], [item for _, item in part])
     return ax
 
@@ -147,23 +147,6 @@ def _near(item: Estimate, part: Sequence[tuple[Any, Estimate]]) -> bool:
     sizes = [abs(other.value) for other in (item, *(other for _, other in part))]
     sizes = [size for size in sizes if math.isfinite(size) and size > 0.0]
     return not sizes or max(sizes) <= _APART * min(sizes)
-
-
-def _split(ax: Axes, rows: list[int]) -> list[Axes]:
-    """Return the Axes, or for several panels inset ones from the top, high in proportion to their rows."""
-    if len(rows) == 1:
-        return [ax]
-    ax.set_axis_off()
-    total, top, panels = sum(rows) + _AXIS * (len(rows) - 1), 1.0, []
-    for count in rows:
-        height = count / total
-        panels.append(ax.inset_axes((0.0, top - height, 1.0, height), facecolor=ax.get_facecolor()))
-        top -= height + _AXIS / total
-        # The Axes may come from another style than the one in force.
-        panels[-1].tick_params(color=ax.title.get_color(), labelcolor=ax.title.get_color())
-        for part in (panels[-1].title, panels[-1].xaxis.label, panels[-1].spines["bottom"]):
-            part.set_color(ax.title.get_color())
-    return panels
 
 
 def _panel(ax: Axes, names: list[Any], items: list[Estimate]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,19 @@ if TYPE_CHECKING:
 
     from loyalty.plots.paper import Palette
 
-__all__ = ["cohort_curves", "pareto", "retention", "revenue_retention", "tenure"]
+__all__ = [
+    "cohort_curves",
+    "cohort_line",
+    "cohort_shades",
+    "mark_point",
+    "name_cohorts",
+    "pareto",
+    "point_words",
+    "retention",
+    "revenue_retention",
+    "shares_curve",
+    "tenure",
+]
 
 _NAMED_COHORTS = 6  # as many lines as can each bear a name
 
@@ -157,8 +170,8 @@ def cohort_curves(result: Any, ax: Axes | None = None) -> Axes:
         if cell["offset"] >= first:
             rate = math.nan if cell["rate"] is None else cell["rate"]
             curves.setdefault(cell["cohort"], {})[cell["offset"]] = rate
-    drawn = [_curve(ax, dict(sorted(curve.items())), name) for name, curve in curves.items()]
-    for line, shade in zip(drawn, _shades(len(drawn), colours), strict=True):
+    drawn = [cohort_line(ax, dict(sorted(curve.items())), name) for name, curve in curves.items()]
+    for line, shade in zip(drawn, cohort_shades(len(drawn), colours), strict=True):
         line.set_color(shade)
     average = _average(ax, result.average.data, first, colours)
     paper.tidy(ax, colours)
@@ -167,16 +180,16 @@ def cohort_curves(result: Any, ax: Axes | None = None) -> Axes:
     _from_nought(ax)
     ax.set(xlabel=f"{result.period}s after the first purchase", ylabel=unit)
     paper.titles(ax, title, subtitle)
-    _name_curves(ax, drawn, average, colours)
+    name_cohorts(ax, drawn, average, "average, weighted by size")
     return ax
 
 
-def _curve(ax: Axes, curve: dict[int, float], name: str) -> Line2D:
+def cohort_line(ax: Axes, curve: dict[int, float], name: str) -> Line2D:
     """Draw the line of a cohort."""
     return ax.plot(list(curve), list(curve.values()), linewidth=1.2, label=paper.safe(name, 24))[0]
 
 
-def _shades(count: int, colours: Palette) -> list[Any]:
+def cohort_shades(count: int, colours: Palette) -> list[Any]:
     """Return a colour per cohort, from old to young: apart in lightness too, and none close to the paper."""
     from matplotlib import colormaps
 
@@ -193,7 +206,7 @@ def _average(ax: Axes, data: Any, first: int, colours: Palette) -> Line2D:
     return ax.plot(offset[shown], rate[shown], color=colours.ink, linewidth=2.8, label="average")[0]
 
 
-def _name_curves(ax: Axes, cohorts: list[Line2D], average: Line2D, colours: Palette) -> None:
+def name_cohorts(ax: Axes, cohorts: list[Line2D], average: Line2D, together: str) -> None:
     """Name every cohort beside its line while they are few; else the first and the last in a legend."""
     if len(cohorts) <= _NAMED_COHORTS:
         lines = [*cohorts, average]
@@ -202,8 +215,8 @@ def _name_curves(ax: Axes, cohorts: list[Line2D], average: Line2D, colours: Pale
         paper.end_labels(ax, labels)
         return
     first, last = cohorts[0], cohorts[-1]
-    words = [f"{first.get_label()} (first cohort)", f"{last.get_label()} (last cohort)", "average, weighted by size"]
-    ax.legend([first, last, average], words, frameon=False, labelcolor=colours.ink)
+    words = [f"{first.get_label()} (first cohort)", f"{last.get_label()} (last cohort)", together]
+    ax.legend([first, last, average], words, frameon=False, labelcolor=paper.palette(ax).ink)
 
 
 def cohort_words(result: Any) -> tuple[str, str, str]:
@@ -267,19 +280,40 @@ def pareto(result: Any, ax: Axes | None = None) -> Axes:
     if not np.isfinite(result.revenue_share.value):
         return paper.blank(ax, title, "; ".join(result.notes))
     colours = paper.palette(ax)
-    customers, value = (paper.column(result.data, f"cumulative_{name}") for name in ("customers", "value"))
+    shares_curve(ax, result.data, colours)
+    _readings(ax, result, colours)
+    ax.set(xlabel="share of customers, richest first", ylabel=f"share of {result.value}")
+    paper.titles(ax, title)
+    return ax
+
+
+def shares_curve(ax: Axes, data: Any, colours: Palette) -> None:
+    """Draw what share of a value which share of customers brings; the diagonal is where all are equal."""
+    customers, value = (paper.column(data, f"cumulative_{name}") for name in ("customers", "value"))
     ax.plot([0.0, 1.0], [0.0, 1.0], color=colours.muted, linewidth=1.2, linestyle="--")
     ax.fill_between(customers, customers, value, color=colours.first, alpha=0.1, linewidth=0)
     ax.plot(customers, value, color=colours.first, linewidth=2.4, solid_capstyle="round")
-    _readings(ax, result, colours)
     paper.tidy(ax, colours, grid="both")
     for axis in (ax.xaxis, ax.yaxis):
         paper.share_ticks(axis)
     ax.set_xlim(0.0, 1.0)
     ax.set_ylim(min(0.0, float(value.min())), max(1.0, float(value.max())) * 1.015)
-    ax.set(xlabel="share of customers, richest first", ylabel=f"share of {result.value}")
-    paper.titles(ax, title)
-    return ax
+
+
+def mark_point(ax: Axes, across: float, up: float, colours: Palette, look: tuple[str, str]) -> Line2D:
+    """Mark a point of such a curve, with lines to both axes; `look` is its marker and colour."""
+    marker, colour = look
+    ax.plot([across, across, 0.0], [0.0, up, up], color=colour, linewidth=1.2, linestyle=":")
+    edge: dict[str, Any] = {"markersize": 9, "markeredgecolor": colours.paper, "zorder": 5}
+    return ax.plot(across, up, marker, color=colour, **edge)[0]
+
+
+def point_words(ax: Axes, marks: Sequence[Line2D], words: Sequence[str], colours: Palette) -> None:
+    """Say what the marked points are, below the curve."""
+    # On small axes the words would cover the curve.
+    size = "medium" if paper.size_points(ax)[0] > 30 * paper.font_points("medium") else "x-small"
+    box: dict[str, Any] = {"facecolor": colours.paper, "edgecolor": "none", "framealpha": 0.9, "fontsize": size}
+    ax.legend(marks, words, loc="lower right", labelcolor=colours.ink, labelspacing=0.9, borderaxespad=1.0, **box)
 
 
 def _readings(ax: Axes, result: Any, colours: Palette) -> None:
@@ -287,14 +321,10 @@ def _readings(ax: Axes, result: Any, colours: Palette) -> None:
     share, few, worth = result.revenue_share, result.customer_share, result.value
     # Both stand on the curve, at the customers who were counted: 30 % of four customers are two.
     points = [
-        (*_point(result.data, result.top_customers), "o", colours.first),
-        (*_point(result.data, result.vital_customers), "s", colours.second),
+        (*_point(result.data, result.top_customers), ("o", colours.first)),
+        (*_point(result.data, result.vital_customers), ("s", colours.second)),
     ]
-    marks = []
-    for across, up, marker, colour in points:
-        ax.plot([across, across, 0.0], [0.0, up, up], color=colour, linewidth=1.2, linestyle=":")
-        edge: dict[str, Any] = {"markersize": 9, "markeredgecolor": colours.paper, "zorder": 5}
-        marks += ax.plot(across, up, marker, color=colour, **edge)
+    marks = [mark_point(ax, across, up, colours, look) for across, up, look in points]
     top, most = wording.level(result.top_share), wording.level(result.vital_share)
     first, vital = (f"{count:,} of {share.n:,}" for count in (result.top_customers, result.vital_customers))
     brought, fewest = (wording.quantity(item.value, "share") for item in (share, few))
@@ -302,10 +332,7 @@ def _readings(ax: Axes, result: Any, colours: Palette) -> None:
         f"the top {top} of customers ({first})\nbring {brought} of {worth}{_interval(share)}",
         f"{most} of {worth} comes from\n{fewest} of customers ({vital}){_interval(few)}",
     ]
-    # On small axes the words would cover the curve.
-    size = "medium" if paper.size_points(ax)[0] > 30 * paper.font_points("medium") else "x-small"
-    box: dict[str, Any] = {"facecolor": colours.paper, "edgecolor": "none", "framealpha": 0.9, "fontsize": size}
-    ax.legend(marks, words, loc="lower right", labelcolor=colours.ink, labelspacing=0.9, borderaxespad=1.0, **box)
+    point_words(ax, marks, words, colours)
 
 
 def _point(data: Any, customers: int) -> tuple[float, float]:

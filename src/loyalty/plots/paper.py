@@ -26,6 +26,7 @@ __all__ = [
     "blank",
     "clean",
     "column",
+    "date_ticks",
     "end_labels",
     "font_points",
     "headline",
@@ -33,6 +34,7 @@ __all__ = [
     "mixed",
     "number_ticks",
     "palette",
+    "panels",
     "row_labels",
     "safe",
     "safe_lines",
@@ -266,6 +268,18 @@ def _number(value: float, _place: int | None = None) -> str:
     return f"{round(value, 9) + 0.0:,.12g}"
 
 
+def date_ticks(ax: Axes) -> None:
+    """Label an axis of dates, in as many steps as have room."""
+    from matplotlib import dates
+
+    untyped: Any = dates  # matplotlib gives no types for these
+    room = int(size_points(ax)[0] / (5.5 * font_points("medium")))
+    # Between 1 and 3, or 2 and 5 ticks the locator always finds a step; asked for less room it would warn.
+    locator = untyped.AutoDateLocator(minticks=1 if room < 5 else 2, maxticks=max(3, min(10, room)))
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator, show_offset=False))
+
+
 def end_labels(ax: Axes, labels: Sequence[tuple[float, str, Any]]) -> None:
     """Write labels at the right edge, each beside the end of its line, moved apart where they would overlap.
 
@@ -308,6 +322,29 @@ def row_labels(ax: Axes, names: Sequence[Any], limit: int) -> int:
     step = math.ceil(len(names) / max(1.0, room))
     ax.set_yticks(range(0, len(names), step), [safe(name, limit) for name in names[::step]])
     return step
+
+
+def panels(ax: Axes, rows: Sequence[int], gap: float) -> list[Axes]:
+    """Return the Axes, or for several panels inset ones from the top, high in proportion to their rows.
+
+    Args:
+        ax: The Axes.
+        rows: Rows of each panel.
+        gap: Rows that the ticks and label of an axis take.
+    """
+    if len(rows) == 1:
+        return [ax]
+    ax.set_axis_off()
+    total, top, found = sum(rows) + gap * (len(rows) - 1), 1.0, []
+    for count in rows:
+        height = count / total
+        found.append(ax.inset_axes((0.0, top - height, 1.0, height), facecolor=ax.get_facecolor()))
+        top -= height + gap / total
+        # The Axes may come from another style than the one in force.
+        found[-1].tick_params(color=ax.title.get_color(), labelcolor=ax.title.get_color())
+        for part in (found[-1].title, found[-1].xaxis.label, found[-1].spines["bottom"]):
+            part.set_color(ax.title.get_color())
+    return found
 
 
 def headline(result: Any) -> str:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from loyalty.clv.models.fitting import Problem, maximise
+from loyalty.clv.models.fitting import Problem, highest, maximise
 from loyalty.errors import ConvergenceError
 
 TOP = np.array([0.5, -1.0, 2.0])
@@ -143,6 +143,27 @@ def test_other_starts_find_a_higher_summit():
     assert maximise(both).log_likelihood == pytest.approx(3.0 + math.exp(-3.6), abs=1e-3)
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
+def test_the_highest_of_summits_whatever_the_order_of_starts(order):
+    points = [np.array([0.5, 0.5]), np.array([5.0, 5.0]), np.array([-99.0, 99.0])]
+    first, *others = (points[place] for place in order)
+    found = highest(problem(two_summits, size=2, start=first, starts=tuple(others), customers=1.0, span=20.0))
+    top = math.exp(-3.6)  # of the low hill below the high one's
+    assert found.log_likelihood == pytest.approx(3.0 + top, abs=1e-3)
+    assert found.status == "converged"
+    assert np.abs(found.gradient).max() < 1e-6
+
+
+def test_a_start_of_which_nothing_can_be_told_is_left_out():
+    def partly(theta):
+        return (math.nan, np.full(3, math.nan)) if theta[0] < -5.0 else bent(theta)
+
+    for starts in ([-9.0, 0.0], [0.0, -9.0]):
+        first, second = (np.full(3, value) for value in starts)
+        found = highest(problem(partly, start=first, starts=(second,)))
+        assert found.log_params == pytest.approx(TOP, abs=1e-8)
+
+
 def test_a_pass_is_no_summit():
     def saddle(theta):  # at the start the gradient is nothing, and two ways lead up
         x, y = theta
@@ -158,9 +179,10 @@ def test_a_pass_is_no_summit():
     lambda _: (0.0, np.full(2, math.nan)),
     lambda theta: (-100.0 * abs(theta[0] - 1.0), np.array([50.0, 0.0])),  # the slope belongs to another function
 ], ids=["no value", "no slope", "wrong slope"])  # fmt: skip
-def test_what_cannot_be_climbed_is_an_error_with_the_last_point(evaluate):
+@pytest.mark.parametrize("search", [maximise, highest])
+def test_what_cannot_be_climbed_is_an_error_with_the_last_point(search, evaluate):
     with pytest.raises(ConvergenceError, match="did not converge") as caught:
-        maximise(problem(evaluate, size=2))
+        search(problem(evaluate, size=2))
     assert set(caught.value.params) == set(caught.value.gradient) == {"a", "b"}
 
 

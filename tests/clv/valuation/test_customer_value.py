@@ -12,42 +12,10 @@ import loyalty as ly
 import sources
 from loyalty.clv.models.mean_spend import MeanSpend
 from loyalty.clv.summaries.summary import CustomerSummary
-from loyalty.clv.valuation.value import CLVModel, clv, fit_clv
+from loyalty.clv.valuation.value import CLVModel, clv
 from loyalty.errors import InvalidArgument, LoyaltyWarning
 
-COLUMNS = [
-    "frequency",
-    "recency",
-    "age",
-    "monetary_value",
-    "p_alive",
-    "expected_purchases",
-    "expected_spend",
-    "clv",
-    "clv_low",
-    "clv_high",
-    "value_at_risk",
-]
 ESTIMATES = ("total", "mean", "new_customer", "break_even_cost")
-
-
-def model(name="ParetoNBD", **params):
-    return CLVModel(purchases=handmade.purchases(name, **params), spend=handmade.spend())
-
-
-def by_id(frame, customer="id"):
-    return sources.as_pandas(frame).set_index(customer)
-
-
-@pytest.fixture(scope="module")
-def cdnow():
-    with ly.transactions(ly.datasets.cdnow_sample(), observed_until="1997-09-30") as tx:
-        yield tx
-
-
-@pytest.fixture(scope="module")
-def fitted(cdnow):
-    return fit_clv(cdnow, "Pareto/NBD")
 
 
 # ------------------------------------------------------------------------------------------------------- by hand
@@ -71,7 +39,7 @@ def test_two_customers_by_hand():
     delta = math.log(1.21) * 7 / 365.25
     length = (1 - math.exp(-10 * delta)) / delta
     assert round(length, 4) == 9.8195
-    people = by_id(value.customers)
+    people = sources.by_id(value.customers)
     assert people["clv"].to_dict() == pytest.approx({"a": 0.2 * length * 10, "b": 0.025 * length * 10}, rel=1e-12)
     assert people["expected_purchases"].to_dict() == pytest.approx({"a": 2.0, "b": 0.25}, rel=1e-12)
     assert people["value_at_risk"].eq(0.0).all()  # nobody drops out
@@ -88,7 +56,7 @@ def test_intervals_by_hand():
     covariance = models.purchases.log_covariance
     slopes = np.array([0.25, -0.5])
     error = math.sqrt(slopes @ covariance @ slopes + 0.04)
-    people = by_id(value.customers)
+    people = sources.by_id(value.customers)
     factor = math.exp(1.959963984540054 * error)
     assert people.loc["a", "clv_low"] == pytest.approx(people.loc["a", "clv"] / factor, rel=1e-6)
     assert people.loc["a", "clv_high"] == pytest.approx(people.loc["a", "clv"] * factor, rel=1e-6)
@@ -105,7 +73,7 @@ def test_service_costs_by_hand():
     # Nobody drops out: ten weeks cost 36.525 · 70/365.25 = 7 without, and a little less with discount.
     delta = math.log(1.1) * 7 / 365.25
     cost = 7 * (1 - math.exp(-10 * delta)) / (10 * delta)
-    people, without = by_id(value.customers), by_id(free.customers)
+    people, without = sources.by_id(value.customers), sources.by_id(free.customers)
     assert (without["clv"] - people["clv"]).to_dict() == pytest.approx({"a": cost, "b": cost}, rel=1e-9)
     assert free.total.value - value.total.value == pytest.approx(2 * cost, rel=1e-9)
     assert free.new_customer.value - value.new_customer.value == pytest.approx(cost, rel=1e-9)
@@ -128,11 +96,11 @@ def test_acquisition_cost_is_taken_from_new_customers_only():
 
 @pytest.mark.parametrize("name", ["ParetoNBD", "BGNBD", "MBGNBD", "NBD"])
 def test_value_is_margin_times_spend_times_the_discounted_curve(name):
-    models = model(name)
+    models = handmade.model(name)
     fit, rate = models.purchases, 0.35
     value = models.score(handmade.people(), horizon="52w", margin=0.3, annual_discount_rate=rate)
     delta = math.log1p(rate) * 7 / 365.25
-    for row in by_id(value.customers).itertuples():
+    for row in sources.by_id(value.customers).itertuples():
         history = {"frequency": row.frequency, "recency": row.recency, "age": row.age}
         # By parts: ∫ e^(−δt) dE[X(t)] = e^(−δH) E[X(H)] + δ ∫ e^(−δt) E[X(t)] dt, from undiscounted expectations.
         x, t_x, T = row.frequency, row.recency, row.age
@@ -156,7 +124,7 @@ def test_lifetimes_customer_by_customer(cdnow):
     fitter, spender = lifetimes.BetaGeoFitter(), lifetimes.GammaGammaFitter()
     fitter.params_ = pd.Series(bg)
     spender.params_ = pd.Series({"p": 6.25, "q": 3.74, "v": 15.44})
-    value = model("BGNBD").score(cdnow, horizon="52w", margin=0.3, annual_discount_rate=0.0)
+    value = handmade.model("BGNBD").score(cdnow, horizon="52w", margin=0.3, annual_discount_rate=0.0)
     people = value.customers
     some = people.sample(300, random_state=1)
     for row in some.itertuples():
@@ -168,10 +136,10 @@ def test_lifetimes_customer_by_customer(cdnow):
 
 
 def test_service_cost_is_paid_for_the_time_alive():
-    models = model()
+    models = handmade.model()
     fit, delta = models.purchases, math.log(1.1) * 7 / 365.25
     free, value = (models.score(handmade.people(), horizon="260w", service_cost=cost) for cost in (0.0, 5.0))
-    left, right = by_id(free.customers), by_id(value.customers)
+    left, right = sources.by_id(free.customers), sources.by_id(value.customers)
     for name, row in right.iterrows():
         x, T = row["frequency"], row["age"]
         alive = quad(
@@ -185,26 +153,26 @@ def test_service_cost_is_paid_for_the_time_alive():
 
 
 def test_without_a_horizon_all_that_is_to_come_counts():
-    models = model()
+    models = handmade.model()
     ends = [None, "inf", math.inf]
     endless, *same = [models.score(handmade.people(), horizon=end) for end in ends]
     assert all(value.total.value == endless.total.value for value in same)
     long = models.score(handmade.people(), horizon="73000d")  # 200 years
     assert endless.total.value == pytest.approx(long.total.value, rel=1e-6)
-    assert by_id(endless.customers)["expected_purchases"].isna().all()
+    assert sources.by_id(endless.customers)["expected_purchases"].isna().all()
     assert any("no horizon" in note for note in endless.notes)
     assert math.isfinite(endless.total_predictive.low)
 
 
 def test_value_at_risk_is_the_value_if_alive_times_the_chance_of_having_left():
-    people = by_id(model().score(handmade.people()).customers)
+    people = sources.by_id(handmade.model().score(handmade.people()).customers)
     told = people["clv"] / people["p_alive"] * (1 - people["p_alive"])
     assert people["value_at_risk"].to_dict() == pytest.approx(told.to_dict(), rel=1e-9, abs=1e-12)
 
 
 def test_value_at_risk_of_who_has_left_for_certain():
     gone = pd.DataFrame({"id": [1], "frequency": [4000], "recency": [30.0], "T": [300.0], "spend": [10.0]})
-    row = by_id(model().score(handmade.people(gone)).customers).loc[1]
+    row = sources.by_id(handmade.model().score(handmade.people(gone)).customers).loc[1]
     assert row["p_alive"] < 1e-300
     assert row["clv"] == pytest.approx(0.0, abs=1e-290)
     rate = 4000.55 / 310.58 * 52.18 * 10  # a year's purchases at the rate so far, each of 10
@@ -217,7 +185,7 @@ def test_value_at_risk_of_who_has_left_for_certain():
 @pytest.mark.parametrize(("name", "cost"), [("ParetoNBD", 4.0), ("BGNBD", 0.0)])
 def test_confidence_intervals_by_moving_every_parameter(name, cost):
     """The delta method done naively: score again with each parameter moved."""
-    models, customers = model(name), handmade.people(handmade.PEOPLE.iloc[1:4])
+    models, customers = handmade.model(name), handmade.people(handmade.PEOPLE.iloc[1:4])
 
     def scored(**changes):
         fits = [
@@ -226,7 +194,7 @@ def test_confidence_intervals_by_moving_every_parameter(name, cost):
         ]
         value = CLVModel(purchases=fits[0], spend=fits[1]).score(customers, margin=0.4, service_cost=cost)
         numbers = {name: getattr(value, name).value for name in ESTIMATES}
-        return pd.concat([by_id(value.customers)["clv"], pd.Series(numbers)])
+        return pd.concat([sources.by_id(value.customers)["clv"], pd.Series(numbers)])
 
     base, step = scored(), 1e-4
     slopes = {}
@@ -239,7 +207,7 @@ def test_confidence_intervals_by_moving_every_parameter(name, cost):
         variance = variance + np.einsum("in,ij,jn->n", matrix, fit.log_covariance, matrix)
     half = pd.Series(1.959963984540054 * np.sqrt(variance), index=base.index)
     value = models.score(customers, margin=0.4, service_cost=cost)
-    people = by_id(value.customers)
+    people = sources.by_id(value.customers)
     lows = pd.concat([people["clv_low"], pd.Series({key: getattr(value, key).low for key in ESTIMATES})])
     highs = pd.concat([people["clv_high"], pd.Series({key: getattr(value, key).high for key in ESTIMATES})])
     expected = (base - half, base + half) if cost else (base * np.exp(-half / base), base * np.exp(half / base))
@@ -251,8 +219,8 @@ def test_confidence_intervals_by_moving_every_parameter(name, cost):
 @pytest.mark.parametrize("margin", [1.0, 0.3, 0.0, -0.2])
 @pytest.mark.parametrize("interval", ["confidence", "predictive"])
 def test_limits_are_in_order(margin, interval):
-    value = model().score(handmade.people(), margin=margin, interval=interval)
-    people = by_id(value.customers)
+    value = handmade.model().score(handmade.people(), margin=margin, interval=interval)
+    people = sources.by_id(value.customers)
     assert (people["clv_low"] <= people["clv_high"]).all()
     if interval == "confidence":
         assert (people["clv_low"] <= people["clv"]).all()
@@ -260,8 +228,8 @@ def test_limits_are_in_order(margin, interval):
     if not margin:
         assert people[["clv", "clv_low", "clv_high", "value_at_risk"]].eq(0.0).all(axis=None)
         assert (value.total.value, value.total.low, value.total.high) == (0.0, 0.0, 0.0)
-    narrow = model().score(handmade.people(), margin=margin, interval=interval, confidence=0.5)
-    inner = by_id(narrow.customers)
+    narrow = handmade.model().score(handmade.people(), margin=margin, interval=interval, confidence=0.5)
+    inner = sources.by_id(narrow.customers)
     assert (inner["clv_low"] >= people["clv_low"] - 1e-9).all()
     assert (inner["clv_high"] <= people["clv_high"] + 1e-9).all()
 
@@ -269,7 +237,7 @@ def test_limits_are_in_order(margin, interval):
 def test_parameters_known_for_certain_leave_no_confidence_interval():
     models = CLVModel(purchases=handmade.purchases(error=0.0), spend=handmade.spend(error=0.0))
     value = models.score(handmade.people())
-    people = by_id(value.customers)
+    people = sources.by_id(value.customers)
     assert people["clv_low"].equals(people["clv"])
     assert people["clv_high"].equals(people["clv"])
     assert value.total.low == value.total.value
@@ -284,7 +252,7 @@ def test_every_source_gives_the_same(source, tmp_path):
     interval = "predictive" if source in {"polars-lazy", "duckdb"} else "confidence"
     log = ly.datasets.cdnow_sample()
     log = log[log["customer_id"] <= 150]
-    models = model("BGNBD")
+    models = handmade.model("BGNBD")
     with sources.opened(source, log, tmp_path, observed_until="1997-09-30") as tx:
         value = models.score(tx, margin=0.3, interval=interval)
         found = sources.rows(value.customers)
@@ -297,7 +265,7 @@ def test_every_source_gives_the_same(source, tmp_path):
 
 def test_columns_and_order(fitted, cdnow):
     people = fitted.score(cdnow).customers
-    assert list(people) == ["customer_id", *COLUMNS]
+    assert list(people) == ["customer_id", *handmade.COLUMNS]
     assert people["clv"].is_monotonic_decreasing
     assert not people.isna().any(axis=None)
     assert people["customer_id"].dtype == ly.datasets.cdnow_sample()["customer_id"].dtype
@@ -307,7 +275,7 @@ def test_a_unit_is_only_a_unit(cdnow):
     weeks, days = (clv(cdnow, model="Pareto/NBD", unit=unit, margin=0.3) for unit in ("week", "day"))
     assert days.total.value == pytest.approx(weeks.total.value, rel=1e-5)
     assert days.total.low == pytest.approx(weeks.total.low, rel=1e-4)
-    left, right = (by_id(value.customers, "customer_id").sort_index() for value in (weeks, days))
+    left, right = (sources.by_id(value.customers, "customer_id").sort_index() for value in (weeks, days))
     np.testing.assert_allclose(left["clv"], right["clv"], rtol=1e-4)
     np.testing.assert_allclose(left["age"] * 7, right["age"])
 
@@ -315,7 +283,7 @@ def test_a_unit_is_only_a_unit(cdnow):
 def test_weights_count_customers():
     frame = handmade.PEOPLE.assign(weight=[3, 1, 2, 1, 1, 4, 2, 1])
     repeated = frame.loc[frame.index.repeat(frame["weight"])].assign(id=range(15))
-    models = model()
+    models = handmade.model()
     weighted = models.score(handmade.people(frame, weight="weight"), margin=0.3, service_cost=2.0)
     plain = models.score(handmade.people(repeated), margin=0.3, service_cost=2.0)
     for name in (*ESTIMATES, "total_predictive"):
@@ -328,10 +296,10 @@ def test_weights_count_customers():
 
 
 def test_one_customer_is_worth_the_same_alone():
-    models = model()
-    together = by_id(models.score(handmade.people()).customers)
+    models = handmade.model()
+    together = sources.by_id(models.score(handmade.people()).customers)
     for place in (0, 3, 6):
-        alone = by_id(models.score(handmade.people(handmade.PEOPLE.iloc[[place]])).customers)
+        alone = sources.by_id(models.score(handmade.people(handmade.PEOPLE.iloc[[place]])).customers)
         pd.testing.assert_frame_equal(alone, together.loc[alone.index], rtol=1e-9)
 
 
@@ -365,20 +333,22 @@ def test_going_quiet(fitted, cdnow):
 
 
 def test_customers_without_a_repeat_never_go_quiet_in_the_bg_nbd():
-    bg, mbg = (model(name).score(handmade.people()).going_quiet(p_alive=(0.0, 1.0)) for name in ("BGNBD", "MBGNBD"))
+    bg, mbg = (
+        handmade.model(name).score(handmade.people()).going_quiet(p_alive=(0.0, 1.0)) for name in ("BGNBD", "MBGNBD")
+    )
     assert not {"new", "silent"} & set(bg["id"])
     assert {"twice", "gone"} <= set(bg["id"])
     assert "silent" in set(mbg["id"])
 
 
 def test_nobody_goes_quiet_where_nobody_drops_out():
-    assert len(model("NBD").score(handmade.people()).going_quiet(p_alive=(0.0, 1.0))) == 0
+    assert len(handmade.model("NBD").score(handmade.people()).going_quiet(p_alive=(0.0, 1.0))) == 0
 
 
 @pytest.mark.parametrize("arguments", [{"n": 0}, {"p_alive": 0.5}, {"p_alive": (0.1,)}, {"p_alive": (0.1, 1.5)}])
 def test_going_quiet_refuses(arguments):
     with pytest.raises(InvalidArgument):
-        model().score(handmade.people()).going_quiet(**arguments)
+        handmade.model().score(handmade.people()).going_quiet(**arguments)
 
 
 # --------------------------------------------------------------------------------------------------- saying it
@@ -419,7 +389,7 @@ def test_the_predictive_interval_holds_the_confidence_interval(fitted, cdnow, ho
 
 
 def test_service_costs_of_the_total_are_said_to_be_taken_as_expected():
-    free, dear = (model().score(handmade.people(), service_cost=cost).total_predictive for cost in (0.0, 5.0))
+    free, dear = (handmade.model().score(handmade.people(), service_cost=cost).total_predictive for cost in (0.0, 5.0))
     assert free.note == ""
     assert dear.note.startswith("the interval takes service costs as expected")
 

@@ -13,42 +13,9 @@ from loyalty.clv.models.lifetime import BGNBD, ParetoNBD
 from loyalty.clv.models.mean_spend import MeanSpend
 from loyalty.clv.models.spend import GammaGamma
 from loyalty.clv.summaries.summary import CustomerSummary, summarize
+from loyalty.clv.valuation import value as room
 from loyalty.clv.valuation.value import CLVModel, clv, fit_clv
 from loyalty.errors import ClosedError, EmptyData, InvalidArgument
-
-COLUMNS = [
-    "frequency",
-    "recency",
-    "age",
-    "monetary_value",
-    "p_alive",
-    "expected_purchases",
-    "expected_spend",
-    "clv",
-    "clv_low",
-    "clv_high",
-    "value_at_risk",
-]
-
-
-def model(name="ParetoNBD", **params):
-    return CLVModel(purchases=handmade.purchases(name, **params), spend=handmade.spend())
-
-
-def by_id(frame, customer="id"):
-    return sources.as_pandas(frame).set_index(customer)
-
-
-@pytest.fixture(scope="module")
-def cdnow():
-    with ly.transactions(ly.datasets.cdnow_sample(), observed_until="1997-09-30") as tx:
-        yield tx
-
-
-@pytest.fixture(scope="module")
-def fitted(cdnow):
-    return fit_clv(cdnow, "Pareto/NBD")
-
 
 # ------------------------------------------------------------------------------------------------------- fitting
 
@@ -87,13 +54,20 @@ def test_a_cohort_is_fitted_and_all_are_scored(cdnow):
     assert value.total.value == some.score(cdnow).total.value
 
 
+def test_only_who_is_fitted_on_is_summarised(cdnow, monkeypatch):
+    made = []
+    monkeypatch.setattr(room, "summarize", lambda *args, **given: made.append(given) or summarize(*args, **given))
+    fit_clv(cdnow, "NBD", acquired_from="1997-02-01")
+    assert made == [{"acquired_from": "1997-02-01", "acquired_until": None}]
+
+
 def test_a_summary_does_as_well(cdnow, fitted):
     made = summarize(cdnow).to_native()
     summary = CustomerSummary.of(made, unit="week", customer="customer_id", age="age", monetary_value="monetary_value")
     left, right = fitted.score(summary), fitted.score(cdnow)
     assert left.total.value == pytest.approx(right.total.value, rel=1e-9)
     pd.testing.assert_frame_equal(
-        by_id(left.customers, "customer_id").sort_index(), by_id(right.customers, "customer_id").sort_index(),
+        *(sources.by_id(side.customers, "customer_id").sort_index() for side in (left, right)),
         check_dtype=False, rtol=1e-9,
     )  # fmt: skip
     assert clv(summary, model="Pareto/NBD").total.value == pytest.approx(right.total.value, rel=1e-4)
@@ -108,7 +82,7 @@ def test_a_summary_without_ids_or_spend(fitted):
         clv(bare, model="NBD")
     mean = MeanSpend(mean=20.0, log_covariance=np.zeros((1, 1)), customers=5)
     people = CLVModel(purchases=fitted.purchases, spend=mean).score(bare).customers
-    assert list(people) == [name for name in COLUMNS if name != "monetary_value"]
+    assert list(people) == [name for name in handmade.COLUMNS if name != "monetary_value"]
     assert people["expected_spend"].eq(20.0).all()
 
 

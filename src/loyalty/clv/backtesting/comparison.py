@@ -72,6 +72,7 @@ def scores(held: Holdout, forecasts: Sequence[Forecast], *, margin: float, confi
         note=""
         if held.purchases.any()
         else "nobody bought in the holdout period: there is nothing to rank or to share",
+        chart="scoreboard",
     )
 
 

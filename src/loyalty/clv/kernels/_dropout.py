@@ -36,11 +36,11 @@ __all__ = [
     "ONE_WEIGHTS",
     "Frame",
     "Law",
-    "are_numbers",
     "factorial_moment",
     "gradient",
     "grown",
     "log_likelihood",
+    "one_or_many",
     "p_alive",
     "probability",
     "purchases",
@@ -131,9 +131,20 @@ ONE_NODES, ONE_WEIGHTS = gauss(32)
 ONE_RANGE, ONE_FALL = 8.0, 40.0
 
 
-def are_numbers(*values: Any) -> bool:
-    """Return whether all values are plain numbers: one customer, for whom arrays would only cost time."""
-    return all(isinstance(value, (float, int)) for value in values)
+def one_or_many(one: Callable[..., Any], many: Callable[..., Floats], params: Params, *values: Any) -> Floats:
+    """Return what one of two functions gives: for a single customer, given as plain numbers, arrays only cost time.
+
+    Args:
+        one: (params, *values) → a number, or None where it does not hold; for plain numbers.
+        many: (params, *values) → numbers or arrays; for all else.
+        params: The parameters.
+        values: Further arguments.
+    """
+    if all(isinstance(value, (float, int)) for value in (*params, *values)):
+        found = one(params, *values)
+        if found is not None:
+            return found
+    return many(params, *values)
 
 
 # ---------------------------------------------------------------------------------------------------- likelihood

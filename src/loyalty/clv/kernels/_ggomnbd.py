@@ -21,8 +21,8 @@ from loyalty.clv.kernels._dropout import (
     Dropout,
     Frame,
     Law,
-    are_numbers,
     grown,
+    one_or_many,
 )
 from loyalty.clv.kernels._nbd import rate_moments
 
@@ -95,15 +95,6 @@ LAW = Law(frame=_frame, decline=_decline, log_hazard=_log_hazard, slopes=_slopes
 # ------------------------------------------------------------------------------------------------- predictions
 
 
-def p_alive(params: Params, x: Any, t_x: Any, T: Any) -> Floats:
-    """Return the probability of still being a customer at T."""
-    if are_numbers(*params, x, t_x, T):
-        found = _p_alive_of_one(params, x, t_x, T)
-        if found is not None:
-            return found
-    return _dropout.p_alive(LAW, params, x, t_x, T)
-
-
 def _p_alive_of_one(params: Params, x: float, t_x: float, T: float) -> Any:
     """Return P(alive) of one customer, a number; None where a single rule does not suffice."""
     r, alpha, s, b, beta = params
@@ -126,15 +117,6 @@ def _start_and_level(b: float, beta: float, t: float, delta: float) -> tuple[flo
     """Return (δ + z)/exp(bt) and (β + z)/exp(bt)."""
     fallen, passed = math.exp(-b * t), -math.expm1(-b * t)
     return delta * fallen + passed, beta * fallen + passed
-
-
-def purchases(params: Params, x: Any, T: Any, horizon: Any, rate: Any) -> Floats:
-    """Return, given alive at T, the expected purchases in the horizon, discounted at a rate."""
-    if are_numbers(*params, x, T, horizon, rate):
-        found = _purchases_of_one(params, x, T, horizon, rate)
-        if found is not None:
-            return found
-    return _dropout.purchases(LAW, params, x, T, horizon, rate)
 
 
 def _purchases_of_one(params: Params, x: float, T: float, horizon: float, rate: float) -> Any:
@@ -174,9 +156,9 @@ KERNEL = Kernel(
     total=partial(_daygrid.total, LAW),
     hessian=None,
     start=start,
-    p_alive=p_alive,
+    p_alive=partial(one_or_many, _p_alive_of_one, partial(_dropout.p_alive, LAW)),
     survival=partial(_dropout.survival, LAW),
-    purchases=purchases,
+    purchases=partial(one_or_many, _purchases_of_one, partial(_dropout.purchases, LAW)),
     factorial_moment=partial(_dropout.factorial_moment, LAW),
     probability=partial(_dropout.probability, LAW),
     time_alive=partial(_dropout.time_alive, LAW),

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import exprel
 
 from loyalty.clv.kernels import Floats, Kernel, Params, _daygrid, _dropout
-from loyalty.clv.kernels._dropout import ONE_FALL, ONE_NODES, ONE_RANGE, ONE_WEIGHTS, Dropout, Frame, Law, are_numbers
+from loyalty.clv.kernels._dropout import ONE_FALL, ONE_NODES, ONE_RANGE, ONE_WEIGHTS, Dropout, Frame, Law, one_or_many
 from loyalty.clv.kernels._nbd import rate_moments
 from loyalty.clv.kernels._quadrature import NODES, WEIGHTS
 
@@ -64,15 +64,6 @@ LAW = Law(frame=_frame, decline=_decline, log_hazard=_log_hazard, slopes=_slopes
 # ------------------------------------------------------------------------------------------------- predictions
 
 
-def p_alive(params: Params, x: Any, t_x: Any, T: Any) -> Floats:
-    """Return the probability of still being a customer at T."""
-    if are_numbers(*params, x, t_x, T):
-        found = _p_alive_of_one(params, x, t_x, T)
-        if found is not None:
-            return found
-    return _dropout.p_alive(LAW, params, x, t_x, T)
-
-
 def _p_alive_of_one(params: Params, x: float, t_x: float, T: float) -> Any:
     """Return P(alive) of one customer, a number; None where a single rule does not suffice."""
     r, alpha, s, beta = params
@@ -107,12 +98,8 @@ def _time_alive(s: Floats, b: Floats, horizon: Floats) -> Floats:
     return np.where(endless, np.divide(b, s - 1.0, out=np.full_like(finite, np.inf), where=s > 1.0), finite)
 
 
-def purchases(params: Params, x: Any, T: Any, horizon: Any, rate: Any) -> Floats:
+def _purchases_of_many(params: Params, x: Any, T: Any, horizon: Any, rate: Any) -> Floats:
     """Return, given alive at T, the expected purchases in the horizon, discounted at a rate."""
-    if are_numbers(*params, x, T, horizon, rate):
-        found = _purchases_of_one(params, x, T, horizon, rate)
-        if found is not None:
-            return found
     columns = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (*params, x, T, horizon, rate)))
     r, alpha, s, beta, x, T, horizon, rate = columns
     lasting = np.array(_time_alive(s, beta + T, horizon))
@@ -175,9 +162,9 @@ KERNEL = Kernel(
     total=partial(_daygrid.total, LAW),
     hessian=None,
     start=start,
-    p_alive=p_alive,
+    p_alive=partial(one_or_many, _p_alive_of_one, partial(_dropout.p_alive, LAW)),
     survival=partial(_dropout.survival, LAW),
-    purchases=purchases,
+    purchases=partial(one_or_many, _purchases_of_one, _purchases_of_many),
     factorial_moment=factorial_moment,
     probability=partial(_dropout.probability, LAW),
     time_alive=time_alive,

@@ -6,20 +6,25 @@ import math
 from collections.abc import Callable
 from functools import cached_property
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loyalty import checks, periods
 from loyalty.clv.kernels import _bdw, _sbg
-from loyalty.clv.models import outlasting, uncertainty
+from loyalty.clv.models import answers, outlasting, uncertainty
 from loyalty.clv.models.discounting import per_period
 from loyalty.clv.models.fits import Fit
-from loyalty.clv.models.uncertainty import Prediction
+from loyalty.clv.models.fitted_survival import fitted_survival
+from loyalty.clv.models.heterogeneity import heterogeneity
 from loyalty.clv.summaries.opportunities import PERIOD_DAYS
+from loyalty.clv.summaries.survival_curves import renewal_words
 from loyalty.errors import InvalidArgument
 from loyalty.tables import Table
+
+if TYPE_CHECKING:
+    from loyalty.clv.models.uncertainty import Prediction
 
 __all__ = ["KERNELS", "ContractFit"]
 
@@ -85,6 +90,47 @@ class ContractFit(Fit):
         return self._curve(
             "survival", share, ahead, ahead, "Share of new customers who survive each renewal.", confidence
         )
+
+    def fitted_survival(self, renewals: int | None = None, *, confidence: float = 0.95) -> Table:
+        """Return the share of new customers who survive each renewal: by the model, and as it was observed.
+
+        Args:
+            renewals: Up to which renewal; None: as far as it was observed, but 12 at least.
+            confidence: Level of the intervals.
+
+        Returns:
+            A row per renewal from 0: `renewal`, `observed` (the product of the retentions that the model was fitted on,
+            Kaplan & Meier 1958; NaN where nobody was observed for so long), `survival` with `low` and `high`. Chart:
+            curves.
+
+        Raises:
+            InvalidArgument: An argument is not allowed.
+
+        Examples:
+            >>> from loyalty.clv.models.contractual import SBG
+            >>> from loyalty.clv.summaries.counts import survival_counts
+            >>> fit = SBG().fit(survival_counts(survivors=[1000, 631, 468, 382], period="year"))
+            >>> rows = list(fit.fitted_survival())
+            >>> [round(row["observed"], 3) for row in rows[:4]], [round(row["survival"], 3) for row in rows[:4]]
+            ([1.0, 0.631, 0.468, 0.382], [1.0, 0.63, 0.471, 0.382])
+        """
+        return fitted_survival(self, renewals, confidence)
+
+    def heterogeneity(self) -> Table:
+        """Return how customers differ: the distribution over them of their own chance of leaving, Beta(α, β).
+
+        In the sBG it is the chance at every renewal; in the BdW that at the first, and c says how it changes.
+
+        Returns:
+            A row per point of the curve: `rate` (which chance), `value`, `density` (over customers) and `share` (of
+            customers at or below the value). It begins after 0, and ends before 1, where the density is infinite
+            there. Chart: the curve.
+        """
+        return heterogeneity(self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw survival by the model and as it was observed (`fitted_survival`); returns the matplotlib Axes."""
+        return self.fitted_survival().plot(ax=ax)
 
     def retention(self, renewals: int, *, confidence: float = 0.95) -> Table:
         """Return the share who stay at each renewal, of the customers who come to it.
@@ -179,7 +225,7 @@ class ContractFit(Fit):
             array([ 1.,  3., 13.])
         """
         flat, shape = _read(renewals)
-        return _shaped(self._quantile([self.values], flat, 0.5, math.inf), shape)
+        return answers.shaped(self._quantile([self.values], flat, 0.5, math.inf), shape)
 
     def discounted_lifetime(
         self,
@@ -282,8 +328,7 @@ class ContractFit(Fit):
         points, tail = uncertainty.sigma_points(self.values, self.log_covariance), (1.0 - confidence) / 2.0
         ends = (self._quantile(points, flat, share, far) for share in (1.0 - tail, tail))
         low, high = uncertainty.where_known(tuple(ends), tuple(sure))
-        value, low, high = (_shaped(part, shape) for part in (value, low, high))
-        return Prediction(value=value, low=low, high=high, confidence=confidence, kind="predictive")
+        return answers.of_arrays((value, low, high), shape, (confidence, "predictive"))
 
     def _quantile(self, points: list[Values], renewals: Floats, share: float, far: float) -> Floats:
         """Return the smallest numbers of further renewals that are exceeded with no more than some probability.
@@ -311,7 +356,8 @@ class ContractFit(Fit):
             kind="pandas",
             sentence=f"{definition} At renewal {int(renewal[-1])} it is {value[-1]:.1%}.",
             definition=definition,
-            units={name: "share", "low": "share", "high": "share"},
+            units={"renewal": renewal_words(self.unit), name: "share", "low": "share", "high": "share"},
+            chart="survival" if name == "survival" else "",
         )
 
     def _predict(
@@ -326,10 +372,9 @@ class ContractFit(Fit):
         """Return a prediction for renewals given as a number or an array, with or without a confidence interval."""
         flat, shape = _read(renewals)
         if interval is None:
-            return _shaped(np.broadcast_to(quantity(self.values, flat), flat.shape), shape)
+            return answers.shaped(np.broadcast_to(quantity(self.values, flat), flat.shape), shape)
         checks.choice("interval", interval, kinds)
-        value, low, high = (_shaped(part, shape) for part in self._limits(quantity, flat, confidence, top))
-        return Prediction(value=value, low=low, high=high, confidence=confidence, kind="confidence")
+        return answers.of_arrays(self._limits(quantity, flat, confidence, top), shape, (confidence, "confidence"))
 
 
 def _read(renewals: Any) -> tuple[Floats, tuple[int, ...]]:
@@ -345,8 +390,3 @@ def _read(renewals: Any) -> tuple[Floats, tuple[int, ...]]:
 def _horizon(periods: int | None) -> float:
     """Return a number of periods ahead, infinity for None."""
     return math.inf if periods is None else float(checks.count("periods", periods, high=_MOST))
-
-
-def _shaped(found: Floats, shape: tuple[int, ...]) -> Any:
-    """Return an array in the shape of what was asked for; a number for a number."""
-    return float(found[0]) if not shape else np.array(found).reshape(shape)

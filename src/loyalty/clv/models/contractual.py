@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from loyalty.clv.models import edges
 from loyalty.clv.models.contract_predictions import KERNELS, ContractFit
 from loyalty.clv.models.fitting import Problem, maximise
 from loyalty.clv.summaries.counts import SurvivalCounts
-from loyalty.errors import InvalidArgument
+from loyalty.errors import InvalidArgument, LoyaltyWarning
 
 __all__ = ["BDW", "MODELS", "SBG", "ContractFit", "ContractModel"]
 
@@ -75,7 +76,9 @@ class ContractModel:
                 l2=self.l2,
             )
         )
-        verdict = edges.judge(self.name, kernel.NAMES, optimum, (_LEAVING,), _cannot_tell(kernel.NAMES, counts))
+        verdict = edges.judge(kernel.NAMES, optimum, (_LEAVING,), _cannot_tell(kernel.NAMES, counts))
+        if verdict.status != "converged":
+            warnings.warn(f"{self.name}: {' '.join(verdict.notes)}", LoyaltyWarning, stacklevel=2)
         return ContractFit.of(
             self.name,
             kernel.NAMES,

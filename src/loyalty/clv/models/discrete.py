@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from loyalty.clv.models.discrete_predictions import BGBBFit, Chances
 from loyalty.clv.models.fitting import Problem, maximise
 from loyalty.clv.summaries.cells import Cells
 from loyalty.clv.summaries.opportunities import PERIOD_DAYS, Opportunities
-from loyalty.errors import EmptyData, InvalidArgument
+from loyalty.errors import EmptyData, InvalidArgument, LoyaltyWarning
 
 __all__ = ["BGBB", "BGBBFit", "Chances"]
 
@@ -79,7 +80,9 @@ class BGBB:
                 "buy or when they leave. Fit on more periods or on more customers."
             )
         optimum = maximise(_problem(cells, self.l2))
-        verdict = edges.judge("BGBB", _bgbb.NAMES, optimum, (_BUYING, _LEAVING), _cannot_tell(cells))
+        verdict = edges.judge(_bgbb.NAMES, optimum, (_BUYING, _LEAVING), _cannot_tell(cells))
+        if verdict.status != "converged":
+            warnings.warn(f"BGBB: {' '.join(verdict.notes)}", LoyaltyWarning, stacklevel=2)
         return BGBBFit.of(
             "BGBB",
             _bgbb.NAMES,

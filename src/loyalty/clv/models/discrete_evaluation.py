@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from loyalty import checks
 from loyalty.clv.kernels import _bgbb
-from loyalty.clv.models import uncertainty
+from loyalty.clv.models import answers, uncertainty
 from loyalty.clv.models.fits import Fit
-from loyalty.clv.models.uncertainty import Prediction
 from loyalty.clv.summaries.opportunities import PERIOD_DAYS, Opportunities
 from loyalty.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from loyalty.clv.models.answers import Kind
     from loyalty.clv.summaries.cells import Cells
 
-__all__ = ["MOST", "DiscreteEvaluation", "Quantity", "Values", "read_history", "shaped"]
+__all__ = ["MOST", "DiscreteEvaluation", "Quantity", "Values", "read_history"]
 
 Floats = NDArray[np.float64]
 Values = tuple[float, ...]
@@ -86,21 +86,14 @@ class DiscreteEvaluation(Fit):
         data: Any,
         history: tuple[Any, Any, Any],
         compute: Callable[..., Any],
-        kind: tuple[float, str] | None = None,
+        kind: Kind | None = None,
     ) -> Any:
         """Return what `compute` gives for x, t_x, n (one array, or three with an interval), in the caller's form."""
         if data is not None:
             cells = self.cells(data, history)
-            found = compute(cells.x, cells.t_x, cells.T)
-            names = (name, f"{name}_low", f"{name}_high")
-            columns = {name: found} if kind is None else dict(zip(names, found, strict=True))
-            return data.hand_back(data.with_cells(columns))
+            return answers.of_people(data, name, compute(cells.x, cells.t_x, cells.T), kind)
         arrays, shape = read_history(*history)
-        found = compute(*arrays)
-        if kind is None:
-            return shaped(found, shape)
-        value, low, high = (shaped(part, shape) for part in found)
-        return Prediction(value=value, low=low, high=high, confidence=kind[0], kind=kind[1])
+        return answers.of_arrays(compute(*arrays), shape, kind)
 
 
 def read_history(frequency: Any, recency: Any, opportunities: Any) -> tuple[tuple[Floats, ...], tuple[int, ...]]:
@@ -130,8 +123,3 @@ def read_history(frequency: Any, recency: Any, opportunities: Any) -> tuple[tupl
             ": give whole numbers with 0 ≤ frequency ≤ recency ≤ opportunities, and recency 0 just where frequency is."
         )
     return tuple(np.ascontiguousarray(one).ravel() for one in (x, t_x, n)), x.shape
-
-
-def shaped(found: Floats, shape: tuple[int, ...]) -> Any:
-    """Return an array in the shape of what was asked for; a number for a number."""
-    return float(found[0]) if not shape else np.array(found).reshape(shape)

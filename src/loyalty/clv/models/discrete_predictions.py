@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from loyalty import checks
 from loyalty.clv.kernels import _bgbb
-from loyalty.clv.models import outlasting, uncertainty
+from loyalty.clv.models import answers, outlasting, uncertainty
 from loyalty.clv.models.discounting import per_period
-from loyalty.clv.models.discrete_evaluation import MOST, DiscreteEvaluation, Quantity, Values, read_history, shaped
+from loyalty.clv.models.discrete_evaluation import MOST, Quantity, Values, read_history
+from loyalty.clv.models.discrete_tables import DiscreteTables
 
 if TYPE_CHECKING:
     from loyalty.clv.kernels import Kernel
@@ -35,7 +36,7 @@ class Chances(NamedTuple):
     leaving: Any
 
 
-class BGBBFit(DiscreteEvaluation):
+class BGBBFit(DiscreteTables):
     """A fitted BG/BB model: what `Fit` says of it, and its predictions.
 
     Every prediction takes customers in one of two ways: `Opportunities` (the answer is a per-customer frame in the kind
@@ -312,7 +313,7 @@ class BGBBFit(DiscreteEvaluation):
             buying, leaving = _bgbb.posterior_means(self.values, cells.x, cells.t_x, cells.T)
             return data.hand_back(data.with_cells({"chance_of_buying": buying, "chance_of_leaving": leaving}))
         arrays, shape = read_history(frequency, recency, opportunities)
-        return Chances(*(shaped(part, shape) for part in _bgbb.posterior_means(self.values, *arrays)))
+        return Chances(*(answers.shaped(part, shape) for part in _bgbb.posterior_means(self.values, *arrays)))
 
     def _will_buy(
         self, quantity: Quantity, data: Any, history: tuple[Any, Any, Any], far: int, confidence: float

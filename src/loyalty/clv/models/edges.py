@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from loyalty.clv.models.limits import Verdict
-from loyalty.errors import LoyaltyWarning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,16 +39,14 @@ class Chance(NamedTuple):
 
 
 def judge(
-    model: str,
     names: Sequence[str],
     optimum: Optimum,
     chances: Sequence[Chance],
     known: Mapping[str, Any] | None = None,
 ) -> Verdict:
-    """Return what an optimum says, and warn where it lies at an edge.
+    """Return what kind of a fit an optimum is, and why.
 
     Args:
-        model: Name of the model.
         names: Names of the parameters.
         optimum: Where the search ended.
         chances: The beta-distributed chances of the model.
@@ -79,7 +75,6 @@ def judge(
         f"The data do not determine {listed} by themselves: read the fit by its predictions within what was observed, "
         "not by these numbers."
     )
-    warnings.warn(f"{model}: {' '.join(notes)}", LoyaltyWarning, stacklevel=3)
     return Verdict(status, tuple(notes), _flags(identified))
 
 

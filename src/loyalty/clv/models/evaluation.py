@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty import checks, periods
-from loyalty.clv.models import uncertainty
+from loyalty.clv.models import answers, discounting, uncertainty
 from loyalty.clv.models.fits import Fit
-from loyalty.clv.models.uncertainty import Prediction
 from loyalty.clv.summaries import histories
 from loyalty.clv.summaries.histories import Pairs
 from loyalty.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from loyalty.clv.kernels import Kernel
+    from loyalty.clv.models.answers import Kind
     from loyalty.clv.summaries.cells import Cells
     from loyalty.clv.summaries.summary import CustomerSummary
 
@@ -32,7 +32,6 @@ Given = Callable[[tuple[float, ...], Any, Any], Any]  # (params, x, T) → what 
 History = tuple[Any, Any, Any]  # x, t_x and T
 Duration = str | dt.timedelta
 
-_YEAR = 365.25  # days of the annual discount rate
 _FEW = 64  # customers for whom finding equal ones costs more than it saves
 
 
@@ -128,12 +127,7 @@ class Evaluation(Fit):
 
     def discount_rate(self, annual_discount_rate: float) -> float:
         """Return the continuous rate per unit of the model: ln(1 + annual rate) per 365.25 days."""
-        annual = checks.number("annual_discount_rate", annual_discount_rate)
-        if annual <= -1.0:
-            raise InvalidArgument(
-                f"annual_discount_rate={annual_discount_rate!r}: give a rate above −1, such as 0.10 for 10 % a year."
-            )
-        return math.log1p(annual) * self.days_per_unit / _YEAR
+        return discounting.rate_per(annual_discount_rate, self.days_per_unit)
 
     def check_summary(self, summary: Any) -> CustomerSummary:
         """Return a customer summary whose times are in the unit of the model.
@@ -219,7 +213,7 @@ class Evaluation(Fit):
         summary: Any,
         history: History,
         compute: Callable[..., Any],
-        kind: tuple[float, str] | None = None,
+        kind: Kind | None = None,
     ) -> Any:
         """Return what `compute` gives for arrays x, t_x, T, in the caller's form.
 
@@ -234,19 +228,10 @@ class Evaluation(Fit):
             if any(part is not None for part in history):
                 raise InvalidArgument("pass either a summary or frequency=, recency= and age=, not both.")
             cells = self.check_summary(summary).cells
-            found = compute(cells.x, cells.t_x, cells.T)
-            columns = (
-                {name: found} if kind is None else dict(zip((name, f"{name}_low", f"{name}_high"), found, strict=True))
-            )
-            return summary.hand_back(summary.with_cells(columns))
+            return answers.of_people(summary, name, compute(cells.x, cells.t_x, cells.T), kind)
         arrays = histories.read(*history)
-        shape = arrays[0].shape
         found = compute(*(np.ascontiguousarray(array).ravel() for array in arrays))
-        shaped = [_shaped(part, shape) for part in ((found,) if kind is None else found)]
-        if kind is None:
-            return shaped[0]
-        value, low, high = shaped
-        return Prediction(value=value, low=low, high=high, confidence=kind[0], kind=kind[1])
+        return answers.of_arrays(found, arrays[0].shape, kind)
 
     def _value(self, quantity: Quantity, x: Any, t_x: Any, T: Any) -> Any:  # noqa: N803
         """Return the prediction, every customer on their own."""
@@ -310,8 +295,3 @@ def _days(duration: Duration, name: str) -> int:
 def per_customer(found: Any, like: Floats) -> Floats:
     """Return what a kernel gave as an array with an entry per customer."""
     return np.broadcast_to(np.asarray(found, dtype=np.float64), like.shape)
-
-
-def _shaped(found: Floats, shape: tuple[int, ...]) -> Any:
-    """Return an array in the shape of what was asked for; a number for a number."""
-    return float(found[0]) if not shape else np.array(found).reshape(shape)

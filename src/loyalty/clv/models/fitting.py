@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from loyalty.errors import ConvergenceError
 
-__all__ = ["Optimum", "Problem", "maximise"]
+__all__ = ["Optimum", "Problem", "highest", "maximise"]
 
 Floats = NDArray[np.float64]
 
@@ -47,8 +47,8 @@ class Problem:
         sample: The same problem on some of the data, solved first to begin near the solution.
         l2: Penalty: l2 · Σ(log parameter)² is taken from the log-likelihood while searching, in the problem's scale.
         span: How far a log parameter may lie from 0.
-        starts: Further log parameters to begin with where the first end is weakly determined, since another summit may
-            be higher then.
+        starts: Further log parameters to begin with: for `maximise` where the first end is weakly determined, since
+            another summit may be higher then; for `highest` always.
     """
 
     names: tuple[str, ...]
@@ -115,6 +115,20 @@ def maximise(problem: Problem) -> Optimum:
         if other is not None and not other[0].total <= point.total:
             point, information = other
     return search.optimum(point, information)
+
+
+def highest(problem: Problem) -> Optimum:
+    """Return the highest of the summits that Newton steps alone lead to, from every start, on all data.
+
+    It is for a likelihood whose second derivatives are cheap, and which may have several summits.
+
+    Raises:
+        ConvergenceError: The likelihood still rises where the search ended, or cannot be evaluated.
+    """
+    search = _Search(problem)
+    starts = np.clip([problem.start, *problem.starts], -problem.span, problem.span)
+    ends = [search.newton(start, None) for start in starts]
+    return search.optimum(*max(ends, key=lambda end: (math.isfinite(end[0].total), end[0].total)))
 
 
 class _Search:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty import checks
-from loyalty.clv.models import limits
+from loyalty.clv.models import limits, matrices
 from loyalty.clv.models.fitting import Problem, maximise
 from loyalty.clv.models.predictions import CellPredictions, LifetimeFit, kernel_of
 from loyalty.clv.models.uncertainty import Prediction
@@ -113,7 +113,7 @@ class LifetimeModel:
             notes=(*verdict.notes, *notes),
             unit=unit,
             l2=self.l2,
-            data=about,
+            data={**about, **matrices.seen(cells)},
         )
         return fit, limit
 

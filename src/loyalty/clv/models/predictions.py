@@ -10,13 +10,13 @@ from loyalty.clv.models import lasting, uncertainty
 from loyalty.clv.models.evaluation import (
     CellPredictions,
     Duration,
-    Evaluation,
     Floats,
     History,
     Quantity,
     kernel_of,
     per_customer,
 )
+from loyalty.clv.models.lifetime_tables import LifetimeTables
 from loyalty.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["CellPredictions", "LifetimeFit", "kernel_of"]
 
 
-class LifetimeFit(Evaluation):
+class LifetimeFit(LifetimeTables):
     """A fitted lifetime model: what `Fit` says of it, and its predictions.
 
     Every prediction takes customers in one of two ways: a `CustomerSummary` (the answer is a per-customer frame in the

@@ -17,8 +17,9 @@ from loyalty import checks, wording
 from loyalty.clv.kernels import _gammagamma as kernel
 from loyalty.clv.models import independence as assumption
 from loyalty.clv.models import spend_limits, spend_search
-from loyalty.clv.models.fits import Fit
+from loyalty.clv.models.spend_tables import SpendTables
 from loyalty.clv.models.uncertainty import Prediction
+from loyalty.clv.summaries.histories import PLAIN
 from loyalty.clv.summaries.spend_cells import SpendCells
 from loyalty.errors import EmptyData, InvalidArgument, LoyaltyWarning
 
@@ -33,7 +34,6 @@ Floats = NDArray[np.float64]
 
 _ALIKE = 1e-7  # mean spends that differ by less, relatively, are equal
 _UNBOUNDED = 1e4  # a parameter that the data do not determine and that is larger has no bound
-_PLAIN = (int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class GammaGamma:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class SpendFit(Fit):
+class SpendFit(SpendTables):
     """A fitted Gamma-Gamma model: `params` are p, q and gamma (in the currency of the data)."""
 
     @classmethod
@@ -172,8 +172,8 @@ class SpendFit(Fit):
         expectation down, but not below what none would (the limit of the formula for ever smaller sums). Where
         p·x + q ≤ 1 the expectation is infinite, and so are the ends of its confidence interval.
         """
-        if summary is None and interval is None and type(frequency) in _PLAIN and type(monetary_value) in _PLAIN:
-            return self._of_one(frequency, monetary_value)
+        if summary is None and interval is None and type(frequency) in PLAIN and type(monetary_value) in PLAIN:
+            return self._of_one(float(frequency), float(monetary_value))
         if interval is not None:
             checks.choice("interval", interval, ("confidence", "predictive"))
             checks.confidence_level(confidence)
@@ -209,11 +209,6 @@ class SpendFit(Fit):
             return above / below
         safe = nw.when(below > 0.0).then(below).otherwise(nw.lit(1.0))
         return nw.when(below > 0.0).then(above / safe).otherwise(nw.lit(math.inf))
-
-    def spend_gradient_expressions(self, frequency: nw.Expr, monetary_value: nw.Expr) -> dict[str, nw.Expr]:
-        """Return the derivatives of `spend_expression` by ln p, ln q and ln gamma; not finite where it is infinite."""
-        value = self.spend_expression(frequency, monetary_value)
-        return {name: value * slope for name, slope in self.log_slopes(frequency, monetary_value).items()}
 
     def spend_square_expression(self, frequency: nw.Expr, monetary_value: nw.Expr) -> nw.Expr:
         """Return E[μ²], μ being the customer's own mean spend given what is known; infinite where p·x + q ≤ 2.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from loyalty import intervals
 from loyalty.clv.kernels import _gammagamma as kernel
-from loyalty.clv.models.uncertainty import log_spread, spread_limits
+from loyalty.clv.models.uncertainty import log_spread, spread_limits, variance_expression
 from loyalty.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -109,14 +109,8 @@ def of_summary(fit: SpendFit, summary: CustomerSummary, interval: str | None, co
 
 def _half_width(fit: SpendFit, frequency: nw.Expr, mean: nw.Expr, confidence: float) -> nw.Expr:
     """Return half the width of the confidence interval of ln(expected spend)."""
-    slopes = list(fit.log_slopes(frequency, mean).values())
-    variance = nw.lit(0.0)
-    for i, j in zip(*np.triu_indices(len(slopes)), strict=True):
-        size = float(fit.log_covariance[i, j]) * (1.0 if i == j else 2.0)
-        if size:
-            variance = variance + slopes[i] * slopes[j] * size
-    positive = nw.when(variance > 0.0).then(variance).otherwise(nw.lit(0.0))
-    half = positive.sqrt() * intervals.normal_quantile(confidence)
+    variance = variance_expression(list(fit.log_slopes(frequency, mean).values()), fit.log_covariance)
+    half = variance.sqrt() * intervals.normal_quantile(confidence)
     half = nw.when(half > _FARTHEST).then(nw.lit(_FARTHEST)).otherwise(half)
     if fit.values[1] > 1.0:
         return half

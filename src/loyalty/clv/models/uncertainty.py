@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +26,10 @@ __all__ = [
     "log_differences",
     "log_spread",
     "purchase_limits",
+    "quadratic",
     "sigma_points",
     "spread_limits",
+    "variance_expression",
     "where_known",
 ]
 
@@ -82,8 +85,25 @@ class Prediction:
 
 def log_spread(log_gradient: Floats, log_covariance: Floats) -> Floats:
     """Return the standard error of ln(quantity) of each customer, from its derivatives of shape (k, n)."""
-    variance: Floats = ((log_covariance @ log_gradient) * log_gradient).sum(axis=0)
-    return np.sqrt(np.maximum(variance, 0.0))
+    return np.sqrt(quadratic(log_gradient, log_covariance))
+
+
+def quadratic(left: Floats, matrix: Floats, right: Floats | None = None) -> Floats:
+    """Return aᵢ'·M·bᵢ for the columns aᵢ, bᵢ of two arrays of shape (k, n); of one array aᵢ'·M·aᵢ, never below 0."""
+    if right is None:
+        return np.maximum(((matrix @ left) * left).sum(axis=0), 0.0)
+    found: Floats = ((matrix @ right) * left).sum(axis=0)
+    return found
+
+
+def variance_expression(slopes: list[nw.Expr], log_covariance: Floats) -> nw.Expr:
+    """Return `quadratic` of expressions: the variance of ln(quantity) from its k derivatives, in the engine."""
+    variance = nw.lit(0.0)
+    for i, j in zip(*np.triu_indices(len(slopes)), strict=True):
+        size = float(log_covariance[i, j]) * (1.0 if i == j else 2.0)
+        if size:
+            variance = variance + slopes[i] * slopes[j] * size
+    return nw.when(variance > 0.0).then(variance).otherwise(nw.lit(0.0))
 
 
 def spread_limits(value: Floats, spread: Floats, confidence: float, top: float = math.inf) -> tuple[Floats, Floats]:

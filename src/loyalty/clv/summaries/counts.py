@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from loyalty import checks, engines, intervals, periods, wording
 from loyalty.clv.summaries import contracts
 from loyalty.clv.summaries.opportunities import PERIOD_DAYS
+from loyalty.clv.summaries.survival_curves import survival_curves
 from loyalty.errors import EmptyData, InvalidArgument, InvalidRows, UnsupportedSource
 from loyalty.tables import Table
 
@@ -155,7 +157,8 @@ def _from_cohorts(way: str, cohorts: Mapping[Any, Floats], customers: Any, perio
     notes = []
     if any((curve != np.floor(curve)).any() for curve in curves.values()):
         notes.append("Some numbers are not whole; they are taken as numbers of customers, not as percentages.")
-    return _made(at_risk, np.minimum(lost, at_risk), people, period, "pandas", {}, notes)
+    found = _made(at_risk, np.minimum(lost, at_risk), people, period, "pandas", {}, notes)
+    return dataclasses.replace(found, cohorts={str(name): curve for name, curve in curves.items()})
 
 
 def _check_cohort(name: Any, curve: Floats, falls: Floats, way: str) -> None:
@@ -301,6 +304,7 @@ class SurvivalCounts:
         kind: The kind of frame that tables come as.
         exclusions: Reason → contracts left out.
         notes: What a reader must know, a sentence each.
+        cohorts: Survivors by cohort, at first, after one renewal, …, where they were given so; empty elsewhere.
     """
 
     at_risk: Floats
@@ -310,6 +314,7 @@ class SurvivalCounts:
     kind: str = "pandas"
     exclusions: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    cohorts: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def kept(self) -> Floats:
@@ -354,6 +359,34 @@ class SurvivalCounts:
                 "survival": np.cumprod(shares),
             }
         )
+
+    def curves(self) -> Table:
+        """Return the survival of each cohort, and of all together.
+
+        Returns:
+            A row per cohort and renewal from 0: `cohort` (of all together null; that is the only one where contracts
+            were given by their dates), `renewal`, `customers` (still there; of all together those who came to the
+            renewal and stayed) and `survival` (of one cohort the share of its customers; of all together the product of
+            the retentions, Kaplan & Meier 1958). Chart: curves.
+
+        Examples:
+            >>> counts = survival_counts(survivors={"2022": [1000, 631, 468], "2023": [800, 520]})
+            >>> for row in counts.curves():
+            ...     print(row["cohort"], row["renewal"], row["customers"], round(row["survival"], 3))
+            2022 0 1000.0 1.0
+            2022 1 631.0 0.631
+            2022 2 468.0 0.468
+            2023 0 800.0 1.0
+            2023 1 520.0 0.65
+            None 0 1800.0 1.0
+            None 1 1151.0 0.639
+            None 2 468.0 0.474
+        """
+        return survival_curves(self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the survival of each cohort, and of all together (`curves`); returns the matplotlib Axes."""
+        return self.curves().plot(ax=ax)
 
     def to_native(self) -> Any:
         """Return `table` as the caller's kind of frame."""

@@ -14,11 +14,11 @@ from loyalty.errors import EmptyData, InvalidArgument, InvalidRows
 if TYPE_CHECKING:
     from loyalty.clv.summaries.cells import Cells
 
-__all__ = ["Pairs", "check_cells", "one_customer", "read"]
+__all__ = ["PLAIN", "Pairs", "check_cells", "one_customer", "read"]
 
 Floats = NDArray[np.float64]
 
-_PLAIN = {int, float, np.float64, np.int64}  # types that are plain numbers; a truth value is none
+PLAIN = {int, float, np.float64, np.int64}  # types that are plain numbers; a truth value is none
 _SHOWN = 3  # offenders that an error shows
 
 
@@ -54,7 +54,7 @@ class Pairs:
 
 def one_customer(frequency: Any, recency: Any, age: Any) -> tuple[float, float, float] | None:
     """Return x, t_x and T of one customer given as plain numbers; None where they are anything else or cannot be."""
-    if type(frequency) in _PLAIN and type(recency) in _PLAIN and type(age) in _PLAIN:
+    if type(frequency) in PLAIN and type(recency) in PLAIN and type(age) in PLAIN:
         x, t_x, T = float(frequency), float(recency), float(age)  # noqa: N806
         if 0.0 <= t_x <= T < math.inf and x >= 0.0 and x.is_integer() and (x or not t_x):
             return x, t_x, T

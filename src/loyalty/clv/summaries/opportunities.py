@@ -234,6 +234,11 @@ class Opportunities(People):
         """Length of a period in days, on average."""
         return PERIOD_DAYS[self.period]
 
+    @property
+    def times(self) -> str:
+        """What times are counted in, in the plural, such as "years"."""
+        return f"{self.period}s"
+
     @cached_property
     def cells(self) -> Cells:
         """The distinct histories (x, t_x and, as T, n) with the number of customers of each, in a fixed order."""

@@ -12,12 +12,14 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from loyalty import engines, wording
+from loyalty.clv.summaries.by_history import by_history
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from loyalty.clv.summaries.cells import Cells
+    from loyalty.tables import Table
 
 __all__ = ["People", "whole"]
 
@@ -51,6 +53,11 @@ class People:
     def kind(self) -> str:
         """Kind of eager frame that came in: "pandas", "polars" or "pyarrow"."""
         return self.engine.kind
+
+    @property
+    def times(self) -> str:
+        """What times are counted in, in the plural, such as "weeks"."""
+        raise NotImplementedError
 
     @property
     def cells(self) -> Cells:
@@ -89,6 +96,29 @@ class People:
     def collect(self, frame: Frame) -> pa.Table:
         """Run a query of the engine and return its rows as a PyArrow table."""
         return self.engine.collect(frame)
+
+    def by_history(self) -> Table:
+        """Return the number of customers by frequency and recency, in classes that a picture can show.
+
+        Returns:
+            A row per class that holds somebody, of at most 31 classes of frequency and 31 of recency: `frequency_from`
+            and `frequency_to` (repeat purchases, both inside), `recency_from` and `recency_to` (time from the first to
+            the last purchase; the end is inside where all times are whole numbers, else outside) and `customers`. The
+            last class of frequency has no bound, and holds at most one customer in a thousand. Chart: heat map.
+
+        Examples:
+            >>> import pandas as pd, loyalty as ly
+            >>> made = pd.DataFrame({"frequency": [2, 0, 0], "recency": [30.0, 0, 0], "T": [38.0, 20.0, 25.0]})
+            >>> for row in ly.CustomerSummary.of(made, unit="week").by_history():
+            ...     print(row["frequency_from"], row["recency_from"], row["customers"])
+            0 0 2.0
+            2 30 1.0
+        """
+        return by_history(self, self.times)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw customers by frequency and recency (`by_history`); returns the matplotlib Axes."""
+        return self.by_history().plot(ax=ax)
 
     def hand_back(self, frame: Frame) -> Any:
         """Return a per-customer frame in the source's kind, ids and their column name as they came in."""

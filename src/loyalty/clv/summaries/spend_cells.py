@@ -18,6 +18,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from loyalty.clv.summaries.people import whole
 from loyalty.errors import InvalidArgument, InvalidRows
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class SpendCells:
         logs = np.log(mean)
         known: dict[str, Any] = {
             "log_mean": float(logs.sum() if weight is None else logs @ weight),
-            "customers": _whole(len(x) if weight is None else weight.sum()),
+            "customers": whole(len(x) if weight is None else weight.sum()),
             "low": float(mean.min(initial=np.inf)) if len(x) else np.nan,
             "high": float(mean.max(initial=0.0)) if len(x) else np.nan,
             **aside,
@@ -120,7 +121,7 @@ class SpendCells:
         census = collect(rows.select(*_census())).to_pylist()[0]
         _refuse_unknown(census)
         number = int(census.pop("rows") or 0)
-        known: dict[str, Any] = {name: _whole(census[name] or 0.0) for name in _COUNTED}
+        known: dict[str, Any] = {name: whole(census[name] or 0.0) for name in _COUNTED}
         known |= {name: float(census[name]) if number else np.nan for name in ("log_mean", "low", "high")}
         good = rows.filter(nw.col("x") > 0, nw.col("mean") > 0)
         if number <= MOST_PAIRS:
@@ -183,12 +184,7 @@ def _columns(x: Any, mean: Any, weight: Any) -> tuple[Floats, Floats, Floats | N
 
 def _size(which: NDArray[np.bool_], weight: Floats | None) -> float:
     """Return how many customers some rows stand for."""
-    return _whole(int(which.sum()) if weight is None else weight[which].sum())
-
-
-def _whole(value: float) -> float:
-    """Return a count as the whole number it is; sums of weights may not be one."""
-    return int(value) if float(value).is_integer() else float(value)
+    return whole(int(which.sum()) if weight is None else weight[which].sum())
 
 
 def _distinct(x: Floats, mean: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:

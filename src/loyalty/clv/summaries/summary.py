@@ -218,6 +218,11 @@ class CustomerSummary(People):
         """Length of the unit in days."""
         return UNITS[self.unit]
 
+    @property
+    def times(self) -> str:
+        """What times are counted in, in the plural, such as "weeks"."""
+        return f"{self.unit}s"
+
     @cached_property
     def cells(self) -> Cells:
         """The distinct histories with the number of customers of each, times in units, in a fixed order."""

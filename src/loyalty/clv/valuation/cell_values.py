@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty.clv.kernels.interpolation import over_ages
+from loyalty.clv.models.discounting import YEAR
 
 if TYPE_CHECKING:
     from loyalty.clv.models.lifetime import LifetimeFit
     from loyalty.clv.summaries.cells import Cells
     from loyalty.clv.valuation.terms import Terms
 
-__all__ = ["FARTHEST", "YEAR", "CellValues", "predict", "quadratic", "time_alive"]
+__all__ = ["FARTHEST", "CellValues", "predict", "time_alive"]
 
 Floats = NDArray[np.float64]
 
-YEAR = 365.25  # days
 FARTHEST = 100.0  # limits further off than a factor of e^100 say nothing, and some engines cannot form them
 _FAINT = 1e-200  # a P(alive) below it cannot be divided by
 _STEPS = 64  # Gauss points of the discounted time alive
@@ -112,11 +112,3 @@ def _batches(values: Floats) -> list[Floats]:
     """Return values in pieces of a size whose table of survival is small."""
     flat = values.ravel()
     return [flat[begin : begin + _BATCH] for begin in range(0, max(len(flat), 1), _BATCH)]
-
-
-def quadratic(left: Floats, matrix: Floats, right: Floats | None = None) -> Floats:
-    """Return aᵢ'·M·bᵢ for the columns aᵢ, bᵢ of two arrays of shape (k, n); of one array aᵢ'·M·aᵢ, never below 0."""
-    if right is None:
-        return np.maximum(((matrix @ left) * left).sum(axis=0), 0.0)
-    found: Floats = ((matrix @ right) * left).sum(axis=0)
-    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import checks, wording
-from loyalty.clv.valuation import chance
+from loyalty.clv.valuation import alive, by_group, chance, concentration
 from loyalty.clv.valuation.standing import WITHOUT_WIDTH
 from loyalty.clv.valuation.totals import newly_won, sums_of
 from loyalty.errors import InvalidArgument
@@ -146,6 +146,64 @@ class CustomerValue(EstimateSet):
         best = self.valuation.rows().select("clv").sort("clv", descending=True).head(first)
         found = self.valuation.summary.collect(best.select(nw.col("clv").sum()))["clv"][0].as_py()
         return float(found) / self.total.value
+
+    def by(self, labels: Any, column: Any = None, *, customer: Any = None) -> Table:
+        """Return what the customers of each group are worth, such as those of each segment.
+
+        Args:
+            labels: A table with a row per customer, of any kind that `transactions` opens: the customers' ids and a
+                column of groups. `ly.rfm(tx).customers` is one, with column="segment".
+            column: Its column of groups; may be left out where there is but one besides the customers'.
+            customer: Its column of customers; by default it is called as in the data.
+
+        Returns:
+            A row per group, the highest value first, equal ones by name, the group of nulls (None) last. Columns: the
+            group, under its column's name; `customers`; `value`; `share_of_value` (of what all groups are worth; NaN
+            where that is not above 0); `mean_value` and `mean_p_alive` per customer; `expected_purchases` within the
+            horizon. Customers without a row in the table, and rows of nobody who is valued here, are left out and
+            counted in the note. `.plot()` draws it.
+
+        Raises:
+            InvalidArgument: The column is not said, makes too many groups, or the summary does not say who is who.
+            ColumnError: A column is missing, or no id is that of a customer.
+            InvalidRows: Customers have several rows.
+            EmptyData: The table holds no customer.
+            ClosedError: The transactions were closed.
+
+        Examples:
+            >>> import loyalty as ly
+            >>> tx = ly.transactions(ly.datasets.cdnow_sample(), observed_until="1997-09-30")
+            >>> groups = ly.clv(tx, margin=0.3, model="BG/NBD").by(ly.rfm(tx).customers, "segment")
+            >>> groups["segment"][0], groups["customers"][0], round(groups["share_of_value"][0], 2)
+            ('Champions', 335, 0.61)
+        """
+        return by_group.by_group(self, labels, column, customer)
+
+    def concentration(self) -> Table:
+        """Return how unevenly value is spread: what share of it the most valuable customers are expected to bring.
+
+        Returns:
+            Under 200 points of the curve, the most valuable customers first: `customers` (number),
+            `cumulative_customers` and `cumulative_value` (shares). Every point is exact; both ends and the first 30 %
+            of customers, as of `top_share(0.30)`, are among them. Without rows where the total is not above 0. Negative
+            values, which service costs bring about, are counted in the note: then the curve rises above 100 %.
+            `.plot()` draws it.
+
+        Raises:
+            InvalidArgument: The summary is weighted.
+            ClosedError: The transactions were closed.
+        """
+        return concentration.concentration(self)
+
+    def alive_by_recency(self) -> Table:
+        """Return how probably customers are still there, by days since their last purchase and purchases so far.
+
+        Returns:
+            A row per bar of days that holds customers: `days_from`, `days_to` (whole days, both inside), `purchases`
+            (so far, the first included: "1", "2–3", "4–9" or "10+"), `customers`, `p_alive` (their mean). `.plot()`
+            draws it.
+        """
+        return alive.alive_by_recency(self)
 
     @property
     def compared(self) -> Table:

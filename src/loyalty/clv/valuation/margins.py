@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import checks, wording
+from loyalty.clv.valuation.customer_tables import attached, refuse_repeated
 from loyalty.errors import ColumnError, InvalidArgument, InvalidRows, UnsupportedSource
 
 if TYPE_CHECKING:
@@ -97,29 +98,16 @@ def _of_column(tx: Transactions, label: Any, summary: CustomerSummary) -> Margin
 
 def _of_table(table: Any, summary: CustomerSummary) -> Margins:
     """Return margins of a table of customers, kept in the engine as they are now."""
-    if summary.customer is None:
-        raise InvalidArgument(
-            "margin= is a table of customers, but this summary does not say who is who: pass customer=<column> to "
-            "CustomerSummary.of, or give one number."
-        )
-    engine = summary.engine
-    engine.once("customers", lambda: summary.frame().select("customer"))  # whose ids those of the table must match
-    found = engine.attach_source(table, {"customer": summary.customer, "margin": "margin"}, "customer")
+    engine, columns = summary.engine, {"customer": summary.customer, "margin": "margin"}
+    found = attached(table, summary, columns, "margin", ", or give one number")
     if not found.collect_schema()["margin"].is_numeric():
         raise ColumnError("the column 'margin' of the table of margins holds no numbers: convert it first.")
-    kept = engine.persist(found.filter(~nw.col("customer").is_null()), f"margins_{uuid.uuid4().hex[:8]}")
+    kept = engine.persist(found, f"margins_{uuid.uuid4().hex[:8]}")
 
     def each() -> Frame:
         return engine.table(kept).select("customer", nw.col("margin").cast(nw.Float64))
 
-    twice = each().group_by("customer").agg(n=nw.len()).filter(nw.col("n") > 1).select(n=nw.len())
-    repeated = int(summary.collect(twice)["n"][0].as_py())
-    if repeated:
-        raise InvalidRows(
-            f"{repeated:,} customers have several rows in the table of margins: give each one row.",
-            column="margin",
-            count=repeated,
-        )
+    refuse_repeated(each(), summary, "margins", "margin")
     return Margins(math.nan, each, _checked(each, summary, "a margin in the table of margins", "margin"))
 
 

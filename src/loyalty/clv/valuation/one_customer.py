@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty import intervals, wording
+from loyalty.clv.kernels import _gammagamma
+from loyalty.clv.models.discounting import YEAR
 from loyalty.clv.models.mean_spend import MeanSpend
 from loyalty.clv.summaries import histories
 from loyalty.clv.summaries.cells import Cells
 from loyalty.clv.valuation import predictive_value
-from loyalty.clv.valuation.cell_values import FARTHEST, YEAR, time_alive
+from loyalty.clv.valuation.cell_values import FARTHEST, time_alive
 from loyalty.clv.valuation.margins import odd_margin
 from loyalty.clv.valuation.standing import NO_WIDTH, WITHOUT_WIDTH, doubts
 from loyalty.errors import InvalidArgument
@@ -72,12 +74,14 @@ class CustomerScore:
     def __str__(self) -> str:
         bought = wording.quantity(self.expected_purchases, "")
         purchases = "" if math.isnan(self.expected_purchases) else f"{bought} expected purchases of "
-        each = f"{_money(self.expected_spend)}{'' if purchases else ' expected per purchase'}"
+        money = (wording.quantity(part, "money") for part in (self.clv, self.expected_spend, self.value_at_risk))
+        worth, spend, at_risk = money
+        each = f"{spend}{'' if purchases else ' expected per purchase'}"
         notes = f" Note: {self.note}." if self.note else ""
         return (
-            f"A customer worth {_money(self.clv)} over {self.terms}{self._said_limits()}. Still a customer with a "
+            f"A customer worth {worth} over {self.terms}{self._said_limits()}. Still a customer with a "
             f"probability of {wording.quantity(self.p_alive, 'share')}; {purchases}{each}; value at risk "
-            f"{_money(self.value_at_risk)}.{notes}"
+            f"{at_risk}.{notes}"
         )
 
     def _said_limits(self) -> str:
@@ -88,10 +92,6 @@ class CustomerScore:
         if self.terms.interval == "confidence":
             return f" ({level} confidence interval {span})"
         return f"; if customers go on buying as the model has it, this one will bring {span} in {level} of cases"
-
-
-def _money(value: float) -> str:
-    return wording.quantity(value, "money")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,9 +245,7 @@ def _spend_variance(spend: SpendFit | MeanSpend, x: float, monetary_value: float
     """Return the variance of ln(expected spend) for the errors of the spend parameters."""
     if isinstance(spend, MeanSpend):
         return float(spend.log_covariance[0, 0])
-    p, q, gamma = spend.values
-    below, spent = p * x + q - 1.0, x * monetary_value if x and monetary_value > 0.0 else 0.0
-    slopes = np.array([(q - 1.0) / below, -q / below, gamma / (gamma + spent)])
+    slopes = _gammagamma.log_expected_gradient(spend.values, x, monetary_value)
     return float(slopes @ spend.log_covariance @ slopes)
 
 

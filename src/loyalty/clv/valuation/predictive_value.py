@@ -26,9 +26,8 @@ from scipy import special
 from loyalty.clv.kernels import _gammagamma
 from loyalty.clv.kernels.interpolation import ages_to_compute
 from loyalty.clv.models.mean_spend import MeanSpend
-from loyalty.clv.models.uncertainty import sigma_points
+from loyalty.clv.models.uncertainty import quadratic, sigma_points
 from loyalty.clv.valuation import chance
-from loyalty.clv.valuation.cell_values import quadratic
 from loyalty.errors import InvalidArgument
 
 if TYPE_CHECKING:

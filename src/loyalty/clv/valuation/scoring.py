@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty import intervals
+from loyalty.clv.models.uncertainty import quadratic, variance_expression
 from loyalty.clv.valuation import predictive_value
-from loyalty.clv.valuation.cell_values import FARTHEST, CellValues, predict, quadratic
+from loyalty.clv.valuation.cell_values import FARTHEST, CellValues, predict
 from loyalty.clv.valuation.standing import NO_WIDTH, doubts
 
 if TYPE_CHECKING:
@@ -139,10 +140,4 @@ class Valuation:
 
     def _spend_variance(self) -> nw.Expr:
         """Return the variance of ln(expected spend) that the errors of the spend parameters bring."""
-        names, covariance = list(self.slopes), self.spend.log_covariance
-        variance = nw.lit(0.0)
-        for i, j in zip(*np.triu_indices(len(names)), strict=True):
-            size = float(covariance[i, j]) * (1.0 if i == j else 2.0)
-            if size:
-                variance = variance + nw.col(names[i]) * nw.col(names[j]) * size
-        return nw.max_horizontal(variance, nw.lit(0.0))
+        return variance_expression([nw.col(name) for name in self.slopes], self.spend.log_covariance)

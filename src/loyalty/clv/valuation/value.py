@@ -102,9 +102,11 @@ def clv(
         >>> round(value.total.value, -2), len(value.customers)
         (21800.0, 2357)
     """
+    acquired = acquired_from, acquired_until
     summary, log = _opened("clv", tx, unit, model)
+    some = summary if acquired == (None, None) else _opened("clv", tx, unit, model, acquired)[0]
     fitted = _fitted(
-        summary, log, model, spend_model, (acquired_from, acquired_until),
+        some, log, model, spend_model,
         Terms(
             horizon=horizon, margin=margin, annual_discount_rate=annual_discount_rate,
             acquisition_cost=acquisition_cost, service_cost=service_cost, interval=interval, confidence=confidence,
@@ -162,19 +164,26 @@ def fit_clv(
         >>> round(one.p_alive, 3), round(one.expected_spend, 2)
         (0.727, 24.66)
     """
-    summary, log = _opened("fit_clv", tx, unit, model)
+    summary, log = _opened("fit_clv", tx, unit, model, (acquired_from, acquired_until))
     terms = Terms(
         horizon=horizon, margin=margin, annual_discount_rate=annual_discount_rate, acquisition_cost=acquisition_cost,
         service_cost=service_cost, interval=interval, confidence=confidence,
     )  # fmt: skip
-    return _fitted(summary, log, model, spend_model, (acquired_from, acquired_until), terms)
+    return _fitted(summary, log, model, spend_model, terms)
 
 
-def _opened(caller: str, data: Any, unit: str | None, model: Any = None) -> tuple[CustomerSummary, Transactions | None]:
-    """Return the summary of all customers, and the transactions they come from where there are any."""
+def _opened(
+    caller: str, data: Any, unit: str | None, model: Any = None, acquired: tuple[Any, Any] = (None, None)
+) -> tuple[CustomerSummary, Transactions | None]:
+    """Return the summary of customers acquired in a span, and the transactions they come from where there are any."""
     if isinstance(data, CustomerSummary):
         if unit is not None and unit != data.unit:
             raise InvalidArgument(f"unit={unit!r}, but the summary counts time in {data.unit}s: leave unit= out.")
+        if acquired != (None, None):
+            raise InvalidArgument(
+                "acquired_from= and acquired_until= need transactions: a summary is restricted when it is made, by "
+                "summarize(tx, acquired_from=...)."
+            )
         return data, None
     if not isinstance(data, Transactions):
         raise InvalidArgument(
@@ -182,25 +191,12 @@ def _opened(caller: str, data: Any, unit: str | None, model: Any = None) -> tupl
             f"{caller}(ly.transactions(table, customer=..., date=..., amount=...)), or hand over a customer summary."
         )
     own = model.unit if isinstance(model, LifetimeFit) else "week"
-    return summarize(data, own if unit is None else unit), data
+    unit = own if unit is None else unit
+    return summarize(data, unit, acquired_from=acquired[0], acquired_until=acquired[1]), data
 
 
-def _fitted(
-    summary: CustomerSummary,
-    tx: Transactions | None,
-    model: Any,
-    spend_model: Any,
-    acquired: tuple[Any, Any],
-    terms: Terms,
-) -> CLVModel:
-    """Return the models fitted on those acquired in a span."""
-    if acquired != (None, None):
-        if tx is None:
-            raise InvalidArgument(
-                "acquired_from= and acquired_until= need transactions: a summary is restricted when it is made, by "
-                "summarize(tx, acquired_from=...)."
-            )
-        summary = summarize(tx, summary.unit, acquired_from=acquired[0], acquired_until=acquired[1])
+def _fitted(summary: CustomerSummary, tx: Transactions | None, model: Any, spend_model: Any, terms: Terms) -> CLVModel:
+    """Return the models fitted on the customers of a summary."""
     purchases, tried = choosing.choose_purchases(model, summary)
     purchases.check_summary(summary)
     spend = choosing.choose_spend(spend_model, summary, tx)
