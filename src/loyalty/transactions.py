@@ -67,6 +67,7 @@ def transactions(
     returns: str = "net",
     invalid: str = "raise",
     timezone: str | None = None,
+    table: str | None = None,
     memory_limit: str | None = None,
     temp_directory: str | None = None,
 ) -> Transactions:
@@ -74,7 +75,8 @@ def transactions(
 
     Args:
         data: pandas, Polars (eager or lazy) or PyArrow table, DuckDB relation, any object with the Arrow stream
-            interface, or a path, glob or list of paths to Parquet or CSV files. It is never changed. In CSV files
+            interface; a path, glob or list of paths to Parquet or CSV files; or the path of a DuckDB or SQLite file,
+            told by its first bytes, with `table`. It is never changed. In CSV files
             every column is read as text: ids keep leading zeros, dates must be ISO, amounts plain numbers. They are
             UTF-8, name their columns in the first line, part them by , ; tab or | and quote with " only.
         customer: Column of customer ids, of any type; null (and blank text) is a guest and is left out, counted.
@@ -94,6 +96,7 @@ def transactions(
         invalid: "raise" or "exclude" rows whose date, amount or cost is null, unparseable, not finite or out of range
             (dates outside the years 1 to 9999, sums of 1e100 and more), or whose discount is one of these but null.
         timezone: Zone whose midnight ends a day, such as "Europe/Paris"; needed where times bear a zone.
+        table: Table or view of a database file; of one outside DuckDB's main schema, "schema.table".
         memory_limit: Most memory that the embedded engine takes before it spills to disk, such as "4GB".
         temp_directory: Where it spills; a folder of its own under the system's temporary folder if None.
 
@@ -126,7 +129,7 @@ def transactions(
     last = None if observed_until is None else periods.day_number(observed_until, "observed_until")
     if first is not None and last is not None and first > last:
         raise InvalidArgument(f"observed_from={observed_from!r} comes after observed_until={observed_until!r}.")
-    engine = engines.connect(data, memory_limit=memory_limit, temp_directory=temp_directory)
+    engine = engines.connect(data, table=table, memory_limit=memory_limit, temp_directory=temp_directory)
     try:
         named = {"customer": customer, "date": date, "amount": amount, "order": order, "product": product}
         columns = _named_columns({**named, "discount": discount, "cost": cost}, engine.labels)

@@ -8,22 +8,26 @@ from __future__ import annotations
 from typing import Any
 
 from loyalty.engines.base import Engine, RowSpec
-from loyalty.engines.embedded import Embedded
+from loyalty.engines.databases import database_kind, tables_in
+from loyalty.engines.embedded import Embedded, break_off
 from loyalty.engines.sources import Source, open_source
 
-__all__ = ["Engine", "RowSpec", "Source", "connect", "open_source"]
+__all__ = ["Engine", "RowSpec", "Source", "break_off", "connect", "database_kind", "open_source", "tables_in"]
 
 
-def connect(data: Any, *, memory_limit: str | None = None, temp_directory: str | None = None) -> Engine:
+def connect(
+    data: Any, *, table: str | None = None, memory_limit: str | None = None, temp_directory: str | None = None
+) -> Engine:
     """Return the engine for a source.
 
     Args:
         data: pandas, Polars (eager or lazy) or PyArrow frame, DuckDB relation, Parquet or CSV path, glob or list
-            of paths, or any object with the Arrow stream interface.
+            of paths, path of a DuckDB or SQLite file, or any object with the Arrow stream interface.
+        table: The table, where `data` is the path of a database.
         memory_limit: Most memory that the embedded engine may take before it spills to disk, such as "4GB".
         temp_directory: Where it spills; a folder of its own under the system's temporary folder if None.
 
     Raises:
         UnsupportedSource: The object is of none of these kinds.
     """
-    return Embedded(open_source(data), memory_limit=memory_limit, temp_directory=temp_directory)
+    return Embedded(open_source(data, table), memory_limit=memory_limit, temp_directory=temp_directory)

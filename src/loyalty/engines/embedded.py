@@ -18,6 +18,7 @@ import narwhals.stable.v2 as nw
 
 from loyalty import checks
 from loyalty.engines import canonical
+from loyalty.engines.databases import DuckDBTable
 from loyalty.engines.failures import plain_errors
 from loyalty.engines.files import Files, projection
 from loyalty.engines.ids import Ids
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 
     from loyalty.engines.base import RowSpec
 
-__all__ = ["Embedded"]
+__all__ = ["Embedded", "break_off"]
 
+_SCANNED = (Files, DuckDBTable)  # read where they lie, in no order of rows
+# Engines that are open, for `break_off` alone: nothing is computed with it.
+_open: weakref.WeakSet[Embedded] = weakref.WeakSet()
+_open_lock = threading.Lock()
 _CLOSED = "these transactions are closed: keep them open (or leave the with block later)."
 
 
@@ -61,6 +66,8 @@ class Embedded:
         self._lock = threading.RLock()  # held for moments only: cursors, ids, closing
         self._kept: set[str] = set()
         self._building: dict[str, threading.RLock] = {}
+        with _open_lock:
+            _open.add(self)
 
     @property
     def kind(self) -> str:
@@ -93,7 +100,7 @@ class Embedded:
             rows = relation.project(found).filter(f"{part} IS NULL AND customer IS NOT NULL")
             bad = rows.order("place").limit(limit).fetchall()
         names = rows.columns
-        where = "" if isinstance(self._source, Files) else "row {}: "
+        where = "" if isinstance(self._source, _SCANNED) else "row {}: "
         return [
             (where.format(row[names.index("place")]) if where else "") + repr(row[names.index("found")]) for row in bad
         ]
@@ -165,8 +172,16 @@ class Embedded:
             return self._to_pandas(table, customer, label)
         return self._to_arrow_kind(table, customer, str(label))
 
+    def interrupt(self) -> None:
+        """Break off the queries that run now; any thread may ask for it."""
+        with self._lock:
+            for connection in filter(None, [*self._cursors, self._root]):
+                connection.interrupt()
+
     def close(self) -> None:
         """Close the database and every cursor on it; queries that other threads still run are broken off."""
+        with _open_lock:
+            _open.discard(self)
         with self._lock:
             root, self._root = self._root, None
             for connection in [*self._cursors, root]:
@@ -216,7 +231,7 @@ class Embedded:
 
     def _opened(self, spec: RowSpec, labels: list[Any], roles: list[str]) -> tuple[Any, list[str]]:
         """Return the named columns as a relation with the columns c0, c1, …, and which of them have no type."""
-        if isinstance(self._source, Files):
+        if isinstance(self._source, _SCANNED):
             places = [list(self._source.labels).index(label) for label in labels]
             return self._source.scan(self._cursor()).project(projection(places)), []
         table = self._coded(spec, labels, roles)
@@ -284,6 +299,14 @@ class Embedded:
             own = self._source.schema()[customer]  # type: ignore[attr-defined]
             frame = frame.with_columns(frame.get_column("customer").cast(own)).rename({"customer": label})
         return frame.lazy() if self._source.rows_as == "polars-lazy" else frame
+
+
+def break_off() -> None:
+    """Break off every query of every open engine: for a program that was told to end while it waits for one."""
+    with _open_lock:
+        engines = list(_open)
+    for engine in engines:
+        engine.interrupt()
 
 
 def _close(connection: duckdb.DuckDBPyConnection | None) -> None:

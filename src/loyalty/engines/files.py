@@ -78,6 +78,16 @@ class Files:
         with plain_errors(self._what()), duckdb.connect() as connection:
             return self.scan(connection).project(projection(places)).to_arrow_table()
 
+    def head(self, rows: int) -> pa.Table:
+        """Return the first rows of every column, named c0, c1, ….
+
+        Args:
+            rows: How many at most.
+        """
+        every = projection(range(len(self.labels)))
+        with plain_errors(self._what()), duckdb.connect() as connection:
+            return self.scan(connection).limit(rows).project(every).to_arrow_table()
+
     def _header(self, connection: Any) -> list[str]:
         """Return the names in the first file as they stand there: DuckDB renames `a, a` and `a, A`."""
         first = self._patterns()[0]

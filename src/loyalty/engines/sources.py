@@ -11,10 +11,11 @@ import narwhals.stable.v2 as nw
 
 from loyalty.engines import pandas_columns
 from loyalty.engines.canonical import named_columns, readable
+from loyalty.engines.databases import database_kind, open_table
 from loyalty.engines.failures import plain_errors
 from loyalty.engines.files import open_files, projection
 from loyalty.engines.ids import Ids, needs_codes
-from loyalty.errors import ColumnError, UnsupportedSource
+from loyalty.errors import ColumnError, InvalidArgument, UnsupportedSource
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,14 +161,41 @@ class DuckDBRelation:
             return self.data.project(projection(places)).to_arrow_table()
 
 
-def open_source(data: Any) -> Source:
+def open_source(data: Any, table: str | None = None) -> Source:
     """Return the source for a caller's object.
+
+    Args:
+        data: The object, or paths.
+        table: The table, where it is the path of a database.
 
     Raises:
         UnsupportedSource: It is of no kind that can be read.
-        InvalidArgument: A path matches no file.
+        InvalidArgument: A path matches no file, a database has no such table, or something else is given a table.
     """
-    data = nw.to_native(data, pass_through=True)
+    paths = [data] if isinstance(data, (str, os.PathLike)) else data
+    if isinstance(paths, list) and paths and all(isinstance(path, (str, os.PathLike)) for path in paths):
+        return _open_paths([os.fspath(path) for path in paths], table)
+    if table is not None:
+        raise InvalidArgument(f"table={table!r} is for the path of a DuckDB or SQLite file: leave it out here.")
+    return _open_object(nw.to_native(data, pass_through=True))
+
+
+def _open_paths(paths: list[str], table: str | None) -> Source:
+    """Return the source for paths and globs."""
+    databases = [path for path in paths if database_kind(path)]
+    if databases and len(paths) > 1:
+        raise InvalidArgument(f"{databases[0]!r} is a database and not the only path: open one database at a time.")
+    if databases:
+        return open_table(paths[0], table)
+    if table is not None:
+        raise InvalidArgument(
+            f"table={table!r}, but {paths[0]!r} is no DuckDB or SQLite file: leave table= out, or name a database."
+        )
+    return open_files(paths)
+
+
+def _open_object(data: Any) -> Source:
+    """Return the source for an object that holds rows."""
     if nw.dependencies.is_pandas_dataframe(data):
         return PandasFrame(data)
     if nw.dependencies.is_polars_dataframe(data) or nw.dependencies.is_polars_lazyframe(data):
@@ -176,14 +204,11 @@ def open_source(data: Any) -> Source:
         return ArrowTable(data)
     if type(data).__name__ == "DuckDBPyRelation":
         return DuckDBRelation(data)
-    paths = [data] if isinstance(data, (str, os.PathLike)) else data
-    if isinstance(paths, list) and paths and all(isinstance(path, (str, os.PathLike)) for path in paths):
-        return open_files([os.fspath(path) for path in paths])
     if hasattr(data, "__arrow_c_stream__") and not hasattr(data, "to_frame"):  # a Series streams itself too
         return ArrowTable(_streamed(data))
     raise UnsupportedSource(
         f"data is a {type(data).__module__}.{type(data).__qualname__}: give a pandas, Polars or PyArrow table, a "
-        "DuckDB relation, or a path, glob or list of paths to Parquet or CSV files."
+        "DuckDB relation, a path, glob or list of paths to Parquet or CSV files, or the path of a database."
     )
 
 
