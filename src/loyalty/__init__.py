@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from loyalty.clv.summaries.opportunities import Opportunities, opportunities
     from loyalty.clv.summaries.summary import CustomerSummary, summarize
     from loyalty.clv.valuation.customer_value import CustomerValue
+    from loyalty.clv.valuation.history import CustomerHistory, customer_history
     from loyalty.clv.valuation.value import CLVModel, clv, fit_clv
     from loyalty.estimates import Estimate
     from loyalty.metrics.allocation import WalletAllocation, wallet_allocation
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from loyalty.metrics.repurchase import repurchase_rate
     from loyalty.metrics.retention import churn_rate, retention, retention_rate
     from loyalty.metrics.revenue import RevenueRetention, revenue_retention
+    from loyalty.metrics.spend_distribution import spend_distribution
     from loyalty.metrics.spending import Spending, purchase_gaps, spending
     from loyalty.metrics.tenure import Tenure, tenure
     from loyalty.metrics.upsell import upsell_ratio
     from loyalty.metrics.value import HistoricalValue, historical_value
     from loyalty.metrics.wallet import ShareOfWallet, share_of_wallet
     from loyalty.overview import Overview, overview
+    from loyalty.reporting.report import Report, report
     from loyalty.segments.pareto import Pareto, pareto
     from loyalty.segments.rfm import RFM, rfm
     from loyalty.surveys.nps import NPS, nps, nps_difference
@@ -67,6 +70,8 @@ _HOMES = {
     "tracking": "clv.backtesting.tracking",
     "CLVModel": "clv.valuation.value",
     "CustomerValue": "clv.valuation.customer_value",
+    "CustomerHistory": "clv.valuation.history",
+    "customer_history": "clv.valuation.history",
     "clv": "clv.valuation.value",
     "fit_clv": "clv.valuation.value",
     "Estimate": "estimates",
@@ -80,6 +85,7 @@ _HOMES = {
     "retention_rate": "metrics.retention",
     "RevenueRetention": "metrics.revenue",
     "revenue_retention": "metrics.revenue",
+    "spend_distribution": "metrics.spend_distribution",
     "Spending": "metrics.spending",
     "purchase_gaps": "metrics.spending",
     "spending": "metrics.spending",
@@ -92,6 +98,8 @@ _HOMES = {
     "share_of_wallet": "metrics.wallet",
     "Overview": "overview",
     "overview": "overview",
+    "Report": "reporting.report",
+    "report": "reporting.report",
     "Pareto": "segments.pareto",
     "pareto": "segments.pareto",
     "RFM": "segments.rfm",
@@ -119,6 +127,7 @@ __all__ = [
     "Backtest",
     "CLVModel",
     "Cohorts",
+    "CustomerHistory",
     "CustomerSummary",
     "CustomerValue",
     "Estimate",
@@ -131,6 +140,7 @@ __all__ = [
     "Overview",
     "Pareto",
     "ParetoNBD",
+    "Report",
     "RevenueRetention",
     "ShareOfWallet",
     "Spending",
@@ -144,6 +154,7 @@ __all__ = [
     "churn_rate",
     "clv",
     "cohorts",
+    "customer_history",
     "datasets",
     "errors",
     "fit_clv",
@@ -159,12 +170,14 @@ __all__ = [
     "pareto",
     "plots",
     "purchase_gaps",
+    "report",
     "repurchase_rate",
     "retention",
     "retention_rate",
     "revenue_retention",
     "rfm",
     "share_of_wallet",
+    "spend_distribution",
     "spending",
     "summarize",
     "survival_counts",

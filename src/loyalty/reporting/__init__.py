@@ -1,0 +1,1 @@
+"""Results as one self-contained page: gathered, put into a document of data, rendered last."""

@@ -1,0 +1,1 @@
+"""Documents of data as pages: words and numbers in a language, pictures as SVG, and the HTML around them."""
