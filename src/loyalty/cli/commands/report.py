@@ -1,0 +1,106 @@
+"""`loyalty report`: the page that a manager can read and an analyst can trust."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loyalty.cli.options import Level, ModelName, Period, Source, margin_of
+from loyalty.cli.output import STANDARD_OUTPUT, check_place, to_standard_output
+from loyalty.cli.source import check_tables, opened
+from loyalty.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from loyalty.transactions import Transactions
+
+__all__ = ["report", "write_page"]
+
+
+def report(
+    terminal: Terminal,
+    source: Source,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where the page goes; - writes it here.")
+    ] = "report.html",
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a file that is there.")] = False,
+    title: Annotated[str, typer.Option(metavar="TEXT", help="Title of the page.")] = "",
+    language: Annotated[str, typer.Option(metavar="CODE", help="Language of the page: en or es.")] = "en",
+    currency: Annotated[str, typer.Option(metavar="CODE", help="Currency of amounts, as EUR.")] = "",
+    listed: Annotated[
+        int, typer.Option(min=0, metavar="NUMBER", help="Customers going quiet who are listed; 0 lists nobody.")
+    ] = 20,
+    period: Annotated[
+        Period, typer.Option(metavar="PERIOD", help="Of retention: day, week, month, quarter or year.")
+    ] = "month",
+    inactive_after: Annotated[
+        str, typer.Option(metavar="SPAN", help="Silence that counts as churn, as 180d or 26w.")
+    ] = "180d",
+    margin: Annotated[str | None, typer.Option(metavar="SHARE|COLUMN", help="Share of spend that is earned.")] = None,
+    horizon: Annotated[str, typer.Option(metavar="SPAN", help="How far ahead value is counted.")] = "365d",
+    discount_rate: Annotated[
+        float, typer.Option(min=0.0, metavar="RATE", help="What later money loses in a year.")
+    ] = 0.10,
+    model: Annotated[ModelName, typer.Option(help="Model of purchases.")] = "auto",
+    surveys: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Answers from 0 to 10, for the net promoter score.")
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Where the answers are; score by default.")
+    ] = None,
+    wallet: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Category spend by customer, for the share of wallet.")
+    ] = None,
+    confidence: Level = 0.95,
+) -> None:
+    """Write one self-contained page with every number, its interval, and pictures.
+
+    It opens in any browser, needs no network, and prints to paper.
+    """
+    if output != STANDARD_OUTPUT:
+        check_place(output, source.source, force=force)
+    check_tables(surveys, wallet)
+    choices = {
+        "title": title,
+        "language": language,
+        "currency": currency,
+        "listed": listed,
+        "period": period,
+        "inactive_after": inactive_after,
+        "margin": margin_of(margin),
+        "horizon": horizon,
+        "annual_discount_rate": discount_rate,
+        "model": model,
+        "surveys": surveys,
+        "score": score,
+        "wallet": wallet,
+        "confidence": confidence,
+    }
+    with opened(source, terminal) as tx:
+        write_page(tx, output, terminal, choices, force=force)
+
+
+def write_page(tx: Transactions, output: str, terminal: Terminal, choices: dict[str, Any], *, force: bool) -> None:
+    """Compute and draw everything, and write the page.
+
+    Args:
+        tx: The transactions.
+        output: The file, or "-".
+        terminal: Where progress is shown.
+        choices: Arguments of `loyalty.report`.
+        force: Whether a file that is there may be replaced.
+    """
+    from loyalty.reporting.report import report as computed
+
+    with terminal.progress() as progress:
+        page = computed(tx, progress=progress, **choices)
+        progress.step("drawing the page")
+        text = page.html()
+    if output == STANDARD_OUTPUT:
+        with to_standard_output() as out:
+            out.buffer.write(text.encode())
+        return
+    from loyalty import writing
+
+    writing.write(output, text.encode(), replace=force)
+    terminal.note(f"page written to {output} ({len(text.encode()) / 1e6:.1f} MB)")

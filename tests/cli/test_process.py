@@ -1,0 +1,176 @@
+"""The command as a process of its own: what it loads, which stream holds what, and how it ends."""
+
+import json
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import loyalty
+from command import STARTED, environment, start
+
+HEAVY = {"babel", "duckdb", "jinja2", "matplotlib", "narwhals", "numpy", "pandas", "polars", "pyarrow", "scipy"}
+
+
+@pytest.fixture(autouse=True)
+def ended():
+    """End what a failing test leaves."""
+    yield
+    for process in STARTED:
+        with process:  # closes its pipes
+            process.kill()
+    STARTED.clear()
+
+
+def wait_for(condition, process, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "it did not come so far"
+        time.sleep(0.02)
+
+
+def finished(process, stdin=None):
+    out, err = process.communicate(stdin, timeout=60)
+    return process.returncode, out, err.decode()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["report", "--help"]])
+def test_help_and_version_load_nothing_heavy(arguments):
+    code = (
+        "import json, sys\nfrom loyalty.cli import main\n"
+        f"code = main({arguments})\nprint(json.dumps([code, list(sys.modules)]), file=sys.stderr)"
+    )
+    ended, out, err = finished(start(code=code))
+    code, loaded = json.loads(err)
+    assert (ended, code) == (0, 0)
+    assert HEAVY & set(loaded) == set()
+    assert (b"loyalty " + loyalty.__version__.encode() if "--version" in arguments else b"Usage") in out
+
+
+def test_results_and_the_rest_have_a_stream_each(files):
+    code, out, err = finished(start("metrics", "-", "--json"), files["orders.csv"].read_bytes())
+    assert code == 0
+    assert json.loads(out)["estimates"]["repurchase_rate"]["n"] > 0
+    assert [line.split()[0] for line in err.splitlines()] == ["columns:", "1,979"]
+    assert "\x1b" not in out.decode() + err
+
+
+def test_the_entry_point_is_installed():
+    """What pip writes into bin/loyalty: `sys.exit(main())`."""
+    code = "import sys\nfrom loyalty.cli import main\nsys.argv = ['loyalty', 'metrics']\nsys.exit(main())"
+    ended, out, err = finished(start(code=code))
+    assert (ended, out) == (2, b"")
+    assert err.startswith("loyalty: Missing argument 'SOURCE")
+
+
+def test_a_reader_that_has_enough(files):
+    """As `loyalty segments … -o - | head -1`."""
+    code = (
+        "import loyalty.cli.output as output, sys, time\nfrom loyalty.cli import main\n"
+        "usual = output._plain\n"
+        "def slowly(batch):\n    time.sleep(1)\n    return usual(batch)\n"
+        "output._plain = slowly\n"
+        f"sys.exit(main(['segments', {str(files['orders.csv'])!r}, '-o', '-', '-q']))"
+    )
+    process = start(code=code)
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, b"")
+
+
+def test_a_full_disk():
+    with Path("/dev/full").open("wb") as full:
+        process = start("--version", stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert err.decode().startswith("loyalty: standard output cannot be written to: No space left")
+    assert err.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_stopped_while_it_reads(tmp_path, number, code):
+    process = start("metrics", "-", env=environment(TMPDIR=str(tmp_path)))
+    process.stdin.write(b"customer_id,date,amount\n")
+    process.stdin.flush()
+    wait_for(lambda: list(tmp_path.glob("loyalty-*/standard-input.csv")), process)
+    process.send_signal(number)
+    ended, out, err = finished(process)
+    assert (ended, out, err.count("\n")) == (code, b"", 1)
+    assert list(tmp_path.iterdir()) == []  # what was laid down is gone
+
+
+def test_stopped_inside_the_engine(tmp_path):
+    """A query of many minutes is broken off within moments."""
+    import duckdb
+
+    with duckdb.connect(tmp_path / "a.duckdb") as connection:
+        connection.execute(
+            "CREATE VIEW endless AS SELECT a.range * b.range % 1000 AS customer_id, DATE '2024-01-01' AS date, "
+            "sqrt(b.range) AS amount FROM range(1000000) a, range(1000000) b"
+        )
+    (tmp_path / "spill").mkdir()
+    process = start(
+        "metrics", tmp_path / "a.duckdb", "--table", "endless", env=environment(TMPDIR=str(tmp_path / "spill"))
+    )
+    assert process.stderr.readline().startswith(b"columns:")
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    assert finished(process) == (130, b"", "loyalty: interrupted.\n")
+    assert time.monotonic() - begun < 20
+    assert list((tmp_path / "spill").iterdir()) == []
+
+
+SLOW_WRITER = """
+import sys, time
+import loyalty.cli.output as output
+from loyalty.cli import main
+usual = output._as_parquet
+def slowly(batches, path):
+    path.write_bytes(b"half")
+    print("writing", flush=True)
+    time.sleep(60)
+output._as_parquet = slowly
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_stopped_while_it_writes(files, tmp_path, number, code):
+    path = tmp_path / "out.parquet"
+    path.write_text("older")
+    process = start("segments", files["orders.csv"], "-o", path, "--force", "-q", code=SLOW_WRITER)
+    assert process.stdout.readline() == b"writing\n"
+    process.send_signal(number)
+    ended, *_ = finished(process)
+    assert ended == code
+    assert path.read_text() == "older"  # the file is the old one, whole
+    if number != signal.SIGKILL:
+        assert list(tmp_path.iterdir()) == [path]
+
+
+def test_signs_that_the_terminal_does_not_know_stop_nothing(tmp_path):
+    (tmp_path / "客.csv").write_text("customer_id,date,amount\n1,2024-01-05,3\n")
+    process = start("metrics", tmp_path / "客.csv", "--customer", "客", env=environment(PYTHONIOENCODING="ascii"))
+    ended, out, err = finished(process)
+    assert (ended, out) == (2, b"")
+    assert "\\u5ba2" in err
+    process = start("segments", tmp_path / "客.csv", env=environment(PYTHONIOENCODING="ascii"))
+    ended, out, err = finished(process)
+    assert ended == 0, err
+    assert b"Champions" in out
+
+
+def test_python_m_says_its_own_name():
+    _, out, _ = finished(start("--help"))
+    assert b"Usage: loyalty [OPTIONS] COMMAND" in out
+
+
+def test_nothing_is_left_in_the_temporary_folder(files):
+    with tempfile.TemporaryDirectory() as folder:
+        process = start("metrics", "-", "-q", "--only", "upsell_ratio", env=environment(TMPDIR=folder))
+        assert finished(process, files["orders.parquet"].read_bytes())[0] == 0
+        assert list(Path(folder).iterdir()) == []
