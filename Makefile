@@ -11,28 +11,34 @@ PIP_INSTALL := pip install --quiet --disable-pip-version-check
 
 # What the quick tests leave out.
 REST := slow or engines
+BROWSER := browser
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-rest lint format types lowest bench notebook hooks clean
+.PHONY: help demo test test-all test-rest test-browser lint format types lowest bench notebook hooks clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.package  ## install the package and run examples/quickstart.py and examples/clv.py
+demo: .venv/.package  ## install the package, run examples/quickstart.py and examples/clv.py, write build/cdnow.html
 	$(BIN)/python examples/quickstart.py
 	$(BIN)/python examples/clv.py
+	@mkdir -p build
+	$(BIN)/loyalty demo --output build/cdnow.html --force
 
 test: .venv/.test  ## the quick tests, the documentation's examples among them
-	$(PYTEST) -m "not ($(REST))"
+	$(PYTEST) -m "not ($(REST) or $(BROWSER))"
 
 test-all: .venv/.engines  ## all tests, Spark and PostgreSQL among them
 	$(PYTEST)
 
 # pytest ends with 5 where there is nothing to run.
 test-rest: .venv/.engines  ## only what `make test` leaves out
-	$(PYTEST) -m "$(REST)" || [ $$? -eq 5 ]
+	$(PYTEST) -m "($(REST)) and not $(BROWSER)" || [ $$? -eq 5 ]
+
+test-browser: .venv/.browser .venv/.axe  ## the tests that open pages in Chromium, which must be installed
+	$(PYTEST) -m "$(BROWSER)" tests/browser
 
 lint: .venv/.dev  ## ruff's rules and format, and who may import whom
 	$(BIN)/ruff check
@@ -48,7 +54,7 @@ types: .venv/.dev  ## mypy
 
 # tests only: docstrings print tables and numbers, whose look differs between releases of pandas and NumPy.
 lowest: .venv-lowest/.test  ## the quick tests with the oldest dependencies that pyproject.toml allows
-	$(LOWEST)/pytest -n $(WORKERS) -m "not ($(REST))" --ignore=tests/test_docs.py tests
+	$(LOWEST)/pytest -n $(WORKERS) -m "not ($(REST) or $(BROWSER))" --ignore=tests/test_docs.py tests
 
 bench: .venv/.test  ## run every benchmark
 	@set -e; for script in benchmarks/bench_*.py; do \
@@ -70,6 +76,7 @@ clean:  ## remove the environments and everything that was made
 
 EXTRAS_test := [test]
 EXTRAS_engines := [test,spark,ibis]
+EXTRAS_browser := [test,browser]
 EXTRAS_dev := [dev]
 
 define make_venv
@@ -84,6 +91,11 @@ endef
 
 .venv/.%: pyproject.toml | .venv/.made
 	$(BIN)/$(PIP_INSTALL) -e '.$(EXTRAS_$*)'
+	@touch $@
+
+# The rules for accessible pages that Chromium checks a page against; without a lock file, which would name addresses.
+.venv/.axe: | .venv/.made
+	npm install --silent --no-save --no-package-lock --no-audit --no-fund --prefix .venv/node axe-core@4
 	@touch $@
 
 # Wheels only: the oldest release that this Python can install, rather than one that must be compiled first.
