@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import narwhals.stable.v2 as nw
 
 from loyalty import tables, wording
 from loyalty.errors import EmptyData
@@ -20,6 +17,7 @@ from loyalty.metrics.upsell import upsell_ratio
 from loyalty.metrics.value import historical_value
 from loyalty.metrics.wallet import ShareOfWallet, share_of_wallet
 from loyalty.segments.pareto import pareto
+from loyalty.surveys.answers import is_table
 from loyalty.surveys.nps import NPS, nps
 from loyalty.transactions import takes_transactions
 
@@ -189,12 +187,5 @@ def _add_optional(
     elif surveys is None:
         missing["net_promoter_score"] = "pass surveys=<scores from 0 to 10>"
     else:
-        column = "score" if score is None and _is_table(surveys) else score
+        column = "score" if score is None and is_table(surveys) else score
         found["net_promoter_score"] = nps(surveys, column, confidence=confidence)
-
-
-def _is_table(surveys: Any) -> bool:
-    """Return whether answers come as a table or a path rather than as scores."""
-    if isinstance(surveys, (str, os.PathLike)) or nw.dependencies.is_pandas_dataframe(surveys):
-        return True
-    return isinstance(nw.from_native(surveys, pass_through=True), (nw.DataFrame, nw.LazyFrame))

@@ -16,12 +16,18 @@ from loyalty.cli.terminal import Terminal
 __all__ = [
     "MODEL_NAMES",
     "Level",
+    "Margin",
     "ModelName",
     "OptionGroup",
     "Period",
+    "RetentionPeriod",
     "RowsOutput",
+    "ScoreColumn",
+    "Silence",
     "Source",
+    "Surveys",
     "Terms",
+    "Wallet",
     "margin_of",
     "with_options",
 ]
@@ -40,8 +46,19 @@ def a_level(value: float | None) -> float | None:
     return value
 
 
+# Options that several commands have.
 Level = Annotated[
     float, typer.Option("--confidence", callback=a_level, metavar="SHARE", help="Level of all intervals.")
+]
+RetentionPeriod = Annotated[
+    Period, typer.Option(metavar="PERIOD", help="Of retention: day, week, month, quarter or year.")
+]
+Silence = Annotated[str, typer.Option(metavar="SPAN", help="Silence that counts as churn, as 180d or 26w.")]
+Margin = Annotated[str | None, typer.Option(metavar="SHARE|COLUMN", help="Share of spend that is earned.")]
+Surveys = Annotated[str | None, typer.Option(metavar="FILE", help="Answers from 0 to 10, for the net promoter score.")]
+ScoreColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Where the answers are; score by default.")]
+Wallet = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Category spend by customer, for the share of wallet.")
 ]
 
 

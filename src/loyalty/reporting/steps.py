@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -29,6 +28,7 @@ from loyalty.metrics.value import historical_value
 from loyalty.metrics.wallet import ShareOfWallet, share_of_wallet
 from loyalty.segments.pareto import pareto
 from loyalty.segments.rfm import rfm
+from loyalty.surveys.answers import is_table
 from loyalty.surveys.nps import NPS, nps
 from loyalty.tables import Grouped
 
@@ -167,15 +167,8 @@ def _nps(book: Book) -> Any:
         return surveys
     if isinstance(surveys, Grouped):
         raise InvalidArgument("surveys= is a score per group: pass the answers, or the score of all of them.")
-    column = "score" if score is None and _is_table(surveys) else score
+    column = "score" if score is None and is_table(surveys) else score
     return nps(surveys, column, confidence=book.asked.confidence)
-
-
-def _is_table(surveys: Any) -> bool:
-    """Return whether answers come as a table or a path rather than as scores."""
-    if isinstance(surveys, (str, os.PathLike)) or nw.dependencies.is_pandas_dataframe(surveys):
-        return True
-    return isinstance(nw.from_native(surveys, pass_through=True), (nw.DataFrame, nw.LazyFrame))
 
 
 def _wallet(book: Book) -> Any:

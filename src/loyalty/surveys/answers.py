@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-__all__ = ["Answers", "read"]
+__all__ = ["Answers", "is_table", "read"]
 
 _KINDS = {"polars": "polars", "pyarrow": "pyarrow"}
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
@@ -82,7 +82,7 @@ def read(scores: Any, score: Any = None, *, by: Any = None, weights: Any = None)
     scores = nw.to_native(scores, pass_through=True)
     if score is None:
         return _from_arrays(scores, by, weights)
-    if not _is_table(scores) and _is_column(scores):
+    if not is_table(scores) and _is_column(scores):
         raise InvalidArgument(
             f"score={score!r} names a column of a table, but scores is a {_type_name(scores)}: leave score "
             "out, or give the table."
@@ -92,7 +92,7 @@ def read(scores: Any, score: Any = None, *, by: Any = None, weights: Any = None)
 
 def _from_arrays(scores: Any, by: Any, weights: Any) -> Answers:
     """Return the answers of arrays side by side."""
-    if _is_table(scores):
+    if is_table(scores):
         raise InvalidArgument(f"scores is a table ({_type_name(scores)}): name its column of answers with score=….")
     numbers, _ = _numbers(scores, "scores")
     given = None
@@ -349,7 +349,8 @@ def _is_pandas(values: Any) -> bool:
     return bool(nw.dependencies.is_pandas_dataframe(values) or nw.dependencies.is_pandas_series(values))
 
 
-def _is_table(values: Any) -> bool:
+def is_table(values: Any) -> bool:
+    """Return whether answers come as a table or a path rather than as scores."""
     if isinstance(values, (str, os.PathLike)) or nw.dependencies.is_pandas_dataframe(values):
         return True  # Narwhals refuses pandas frames that bear a name twice, even one that nobody asks for
     return isinstance(nw.from_native(values, pass_through=True), (nw.DataFrame, nw.LazyFrame))

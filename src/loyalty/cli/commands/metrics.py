@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from loyalty.cli.failures import WrongUsage
-from loyalty.cli.options import Level, Period, Source, margin_of
+from loyalty.cli.options import Level, Margin, RetentionPeriod, ScoreColumn, Silence, Source, Surveys, Wallet, margin_of
 from loyalty.cli.output import write_json
 from loyalty.cli.source import check_tables, opened
 from loyalty.cli.terminal import Terminal
@@ -67,22 +67,12 @@ def metrics(
             autocompletion=_completed,
         ),
     ] = None,
-    period: Annotated[
-        Period, typer.Option(metavar="PERIOD", help="Of retention: day, week, month, quarter or year.")
-    ] = "month",
-    inactive_after: Annotated[
-        str, typer.Option(metavar="SPAN", help="Silence that counts as churn, as 180d or 26w.")
-    ] = "180d",
-    margin: Annotated[str | None, typer.Option(metavar="SHARE|COLUMN", help="Share of spend that is earned.")] = None,
-    surveys: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Answers from 0 to 10, for the net promoter score.")
-    ] = None,
-    score: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Where the answers are; score by default.")
-    ] = None,
-    wallet: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Category spend by customer, for the share of wallet.")
-    ] = None,
+    period: RetentionPeriod = "month",
+    inactive_after: Silence = "180d",
+    margin: Margin = None,
+    surveys: Surveys = None,
+    score: ScoreColumn = None,
+    wallet: Wallet = None,
     confidence: Level = 0.95,
 ) -> None:
     """Show every headline number with its interval.

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loyalty.cli.options import Level, ModelName, Period, Source, margin_of
+from loyalty.cli.options import (
+    Level,
+    Margin,
+    ModelName,
+    RetentionPeriod,
+    ScoreColumn,
+    Silence,
+    Source,
+    Surveys,
+    Wallet,
+    margin_of,
+)
 from loyalty.cli.output import STANDARD_OUTPUT, check_place, to_standard_output
 from loyalty.cli.source import check_tables, opened
 from loyalty.cli.terminal import Terminal
@@ -30,27 +41,17 @@ def report(
     listed: Annotated[
         int, typer.Option(min=0, metavar="NUMBER", help="Customers going quiet who are listed; 0 lists nobody.")
     ] = 20,
-    period: Annotated[
-        Period, typer.Option(metavar="PERIOD", help="Of retention: day, week, month, quarter or year.")
-    ] = "month",
-    inactive_after: Annotated[
-        str, typer.Option(metavar="SPAN", help="Silence that counts as churn, as 180d or 26w.")
-    ] = "180d",
-    margin: Annotated[str | None, typer.Option(metavar="SHARE|COLUMN", help="Share of spend that is earned.")] = None,
+    period: RetentionPeriod = "month",
+    inactive_after: Silence = "180d",
+    margin: Margin = None,
     horizon: Annotated[str, typer.Option(metavar="SPAN", help="How far ahead value is counted.")] = "365d",
     discount_rate: Annotated[
         float, typer.Option(min=0.0, metavar="RATE", help="What later money loses in a year.")
     ] = 0.10,
     model: Annotated[ModelName, typer.Option(help="Model of purchases.")] = "auto",
-    surveys: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Answers from 0 to 10, for the net promoter score.")
-    ] = None,
-    score: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Where the answers are; score by default.")
-    ] = None,
-    wallet: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Category spend by customer, for the share of wallet.")
-    ] = None,
+    surveys: Surveys = None,
+    score: ScoreColumn = None,
+    wallet: Wallet = None,
     confidence: Level = 0.95,
 ) -> None:
     """Write one self-contained page with every number, its interval, and pictures.
