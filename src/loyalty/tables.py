@@ -61,7 +61,7 @@ class Table:
         kind: The kind of frame that `to_native` returns: "pandas", "polars" or "pyarrow".
         sentence: The result in one sentence.
         definition: What the columns mean.
-        units: Column name to unit ("share", "money", …), for display.
+        units: Column name to unit ("share", "money", …), for display; "group" for values of a grouping.
         note: What a reader must know; empty where there is nothing.
         chart: Name of the function in `loyalty.plots` that draws it; empty where there is none.
     """
@@ -327,9 +327,14 @@ def estimates_html(head: str, estimates: Any, labels: list[str] | None = None, c
 
 
 def shown_rows(data: pa.Table, units: Mapping[str, str]) -> list[list[str]]:
-    """Return rows as text: what has a unit in that unit, what is missing without one as an empty cell."""
+    """Return rows as text: what has a unit in that unit, what is missing without one as an empty cell.
+
+    Of groups that of nulls is "(none)".
+    """
 
     def text(name: str, value: Any) -> str:
+        if units.get(name) == "group":
+            return wording.group(value)
         if name in units:
             return wording.quantity(value, units[name])
         return "" if wording.missing(value) else wording.plain(value)

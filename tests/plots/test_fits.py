@@ -1,8 +1,11 @@
 """Pictures of fits: bars, curves and bands are the columns of their tables."""
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import fit_pictures
 from loyalty import plots
@@ -128,3 +131,36 @@ def test_columns_may_be_of_any_width_of_number():
     narrow = fit_pictures.table({"label": table["label"], "customers": pa.array([3, 2, 1], pa.int32()),
                                  "expected": pa.array([3, 2, 1], pa.float32())})  # fmt: skip
     assert heights(plots.purchase_counts(narrow).containers[0]) == [3.0, 2.0, 1.0]
+
+
+def test_small_numbers_keep_a_decimal():
+    columns = {
+        "label": ["0", "1", "2", "3+"],
+        "customers": [250.0, 20.0, 0.0, 2.5],
+        "expected": [249.6, 20.2, 0.4, 0.01],
+    }
+    ax = plots.purchase_counts(fit_pictures.table(columns))
+    assert [text.get_text() for text in ax.texts if text.get_gid() is None] == [
+        "250", "20", "0", "2.5", "250", "20.2", "0.4", "0.01",
+    ]  # fmt: skip
+
+
+def test_what_was_observed_may_not_be_known():
+    table = fit_pictures.repeat_purchases()
+    unknown = fit_pictures.table(
+        {**table.data.to_pydict(), "observed": pa.nulls(101, pa.bool_())}, note="not remembered", time="weeks"
+    )
+    ax = plots.repeat_purchases(unknown)
+    assert len(ax.lines) == 1
+    assert "Dashed" not in ax.texts[0].get_text()
+    assert "Note: not remembered." in ax.texts[0].get_text().replace("\n", " ")
+
+
+def test_close_rates_have_ticks_apart():
+    value = np.linspace(0.4990, 0.5010, 50)
+    columns = {"rate": ["r"] * 50, "value": value, "density": np.ones(50), "share": np.linspace(0, 1, 50)}
+    ax = plots.heterogeneity(fit_pictures.table(columns))
+    FigureCanvasAgg(ax.figure).draw()
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+    assert len(boxes) >= 2
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))

@@ -63,3 +63,12 @@ def test_what_customer_history_gives_is_drawn():
     assert list(ax.lines[0].get_ydata()) == result["p_alive"]
     assert len(ax.collections[-1].get_segments()) == len(result.purchases) == 6
     assert ax.lines[0].get_xdata()[-1] == dt.date(1998, 6, 30)
+
+
+def test_a_single_day_has_an_axis_of_days():
+    ax = plots.customer_history(history(1, (0,)))
+    FigureCanvasAgg(ax.figure).draw()
+    low, high = ax.get_xlim()
+    assert high - low >= 2.0
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
+    assert not any(":" in label.get_text() for label in ax.get_xticklabels())

@@ -1,8 +1,11 @@
 """Matrices of frequency and recency: what is drawn is what the table holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import fit_pictures
 from loyalty import plots
@@ -94,3 +97,43 @@ def test_a_count_alone_has_a_scale():
 def test_no_customers():
     table = fit_pictures.by_history([])
     assert plots.customer_matrix(table).texts[-1].get_text() == "nothing to draw"
+
+
+def ticks(axis):
+    FigureCanvasAgg(axis.axes.figure).draw()
+    low, high = axis.get_view_interval()
+    labels = [*axis.get_majorticklabels(), *axis.get_minorticklabels()]
+    return [label.get_text() for label in labels if label.get_text() and low <= label.get_position()[1] <= high]
+
+
+@pytest.mark.parametrize("picture", [
+    lambda: plots.alive_matrix(fit_pictures.matrix(2, 2)),
+    lambda: plots.customer_matrix(fit_pictures.by_history([(0, 0, 0, 0, 9), (1, 1, 1, 1, 2)])),
+])  # fmt: skip
+def test_whole_recencies_have_whole_ticks(picture):
+    ax = picture()
+    FigureCanvasAgg(ax.figure).draw()
+    assert all(float(tick).is_integer() for tick in ax.get_yticks())
+
+
+def test_the_scale_of_customers_is_written_in_one_way():
+    for most in (7, 40, 1411, 1e6):
+        axis = plots.customer_matrix(fit_pictures.by_history([(0, 0, 0, 0, most), (1, 1, 1, 1, 1)])).images[0].colorbar
+        labels = ticks(axis.ax.yaxis)
+        assert len(labels) >= 3
+        assert all(label.replace(",", "").isdecimal() for label in labels)
+
+
+@pytest.mark.parametrize(("top", "words"), [
+    (4.0, {"0.0", "2.0", "4.0"}), (0.04, {"0.000", "0.020", "0.040"}), (4e-9, {"0", "2e-09", "4e-09"}), (0.0, {"0"}),
+])  # fmt: skip
+def test_cells_have_the_digits_of_the_highest(top, words):
+    ax = plots.purchase_matrix(fit_pictures.matrix(2, 2, value=lambda x, _: top * x / 2.0))
+    assert {text.get_text() for text in ax.texts if text.get_gid() is None} == words
+    labels = ticks(ax.images[0].colorbar.ax.yaxis)
+    assert len(set(labels)) == len(labels) >= 2
+
+
+def test_a_note_is_shown():
+    table = replace(fit_pictures.matrix(), note="for ever")
+    assert "Note: for ever." in " ".join(text.get_text() for text in plots.alive_matrix(table).texts).replace("\n", " ")

@@ -310,7 +310,7 @@ def _inactivity_churn(
         n, everybody = int(row["n"] or 0), int(row["everybody"])
         young = f"customers left out (first seen less than {days} days before the end): {everybody - n:,}"
         return estimates.proportion(
-            f"churn rate ({days} days of silence)",
+            f"churn rate ({wording.counted(days, 'days')} of silence)",
             int(row["silent"] or 0),
             n,
             definition=f"Customers whose last purchase lies at least {days} days before the end of the observed "

@@ -278,7 +278,8 @@ def _survival_table(tx: Transactions, curve: dict[str, NDArray[Any]], days: int)
         data=data,
         kind=tx.engine.kind,
         sentence=f"Kaplan-Meier curve over {data.num_rows:,} durations.",
-        definition=f"Share of customers whose relationship outlasts the day; gone means {days} days of silence.",
+        definition=f"Share of customers whose relationship outlasts the day; gone means "
+        f"{wording.counted(days, 'days')} of silence.",
         units=dict.fromkeys(("survival", "low", "high"), "share"),
         note="" if data.num_rows else f"no customer was first seen {days} days before the end of the window",
         chart="tenure",

@@ -16,8 +16,8 @@ from loyalty.plots.history import customer_history
 from loyalty.plots.intervals import estimates
 from loyalty.plots.lines import cohort_curves, pareto, retention, revenue_retention, tenure
 from loyalty.plots.matrices import alive_matrix, customer_matrix, purchase_matrix
-from loyalty.plots.scoreboard import scoreboard
-from loyalty.plots.survival import survival, survival_curves
+from loyalty.plots.scores import scoreboard
+from loyalty.plots.survivors import survival, survival_curves
 from loyalty.plots.value import alive_by_recency, value_by_group, value_concentration
 
 __all__ = [

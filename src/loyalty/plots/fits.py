@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loyalty import wording
-from loyalty.plots import bars, paper
+from loyalty.plots import bars, keys, paper
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,18 +40,8 @@ def purchase_counts(result: Any, ax: Axes | None = None) -> Axes:
     ax = paper.axes(ax)
     colours = paper.palette(ax)
     counted, expected = (paper.column(result.data, name) for name in ("customers", "expected"))
-    places = np.arange(len(counted))
-    looks = (
-        (-0.2, counted, paper.mixed(colours, 0.35), "counted"),
-        (0.2, expected, colours.first, "expected by the model"),
-    )
-    words = [[wording.plain(round(value)) for value in values.tolist()] for values in (counted, expected)]
-    letters = max(len(word) for part in words for word in part)
-    roomy = 0.4 * paper.size_points(ax)[0] / len(places) > 0.57 * letters * paper.font_points("x-small")
-    for (shift, values, fill, name), part in zip(looks, words, strict=True):
-        drawn = ax.bar(places + shift, values, width=0.38, color=fill, label=name)
-        if roomy:
-            ax.bar_label(drawn, part, padding=2, fontsize="x-small", color=colours.ink)
+    places = np.arange(len(counted), dtype=np.float64)
+    _pairs(ax, counted, expected)
     paper.tidy(ax, colours)
     paper.number_ticks(ax.yaxis)
     ax.set_ylim(bottom=0.0)
@@ -59,9 +49,33 @@ def purchase_counts(result: Any, ax: Axes | None = None) -> Axes:
     step = max(1, int(np.ceil(len(places) * 4 * paper.font_points("medium") * 0.6 / paper.size_points(ax)[0])))
     ax.set_xticks(places[::step], [paper.safe(label, 8) for label in labels[::step]])
     ax.set(xlabel="repeat purchases of a customer", ylabel="number of customers")
-    ax.legend(frameon=False, labelcolor=colours.ink, loc="upper right")
-    paper.titles(ax, paper.headline(result), result.definition)
+    room = 2.0 * paper.font_points("x-small") / paper.size_points(ax)[1] * ax.get_ylim()[1]  # of what stands on bars
+    keys.legend(ax, [(places - 0.4, np.maximum(counted, expected) + room)], filled=True)
+    paper.titles(ax, paper.headline(result), paper.told(result))
     return ax
+
+
+def _pairs(ax: Axes, counted: Floats, expected: Floats) -> None:
+    """Draw bars side by side, with their heights on top where there is room."""
+    colours, places = paper.palette(ax), np.arange(len(counted))
+    looks = (
+        (-0.2, counted, paper.mixed(colours, 0.35), "counted"),
+        (0.2, expected, colours.first, "expected by the model"),
+    )
+    words = [[_height(value) for value in values.tolist()] for values in (counted, expected)]
+    letters = max(len(word) for part in words for word in part)
+    roomy = 0.4 * paper.size_points(ax)[0] / len(places) > 0.57 * letters * paper.font_points("x-small")
+    for (shift, values, fill, name), part in zip(looks, words, strict=True):
+        drawn = ax.bar(places + shift, values, width=0.38, color=fill, label=name)
+        if roomy:
+            ax.bar_label(drawn, part, padding=2, fontsize="x-small", color=colours.ink)
+
+
+def _height(value: float) -> str:
+    """Return a number of customers: whole ones as they are, parts of some with a decimal below 100."""
+    if value >= 99.95 or value.is_integer():
+        return wording.plain(round(value))
+    return f"{value:.1f}" if value >= 0.05 else f"{value:.1g}"
 
 
 def repeat_purchases(result: Any, ax: Axes | None = None) -> Axes:
@@ -69,7 +83,7 @@ def repeat_purchases(result: Any, ax: Axes | None = None) -> Axes:
 
     Args:
         result: A table with `time`, `expected`, `low`, `high` and `observed` (whether anybody was observed for so
-            long), as `LifetimeFit.repeat_purchases` gives; its `units` name those of time.
+            long; null: not known), as `LifetimeFit.repeat_purchases` gives; its `units` name those of time.
         ax: Axes to draw on; by default those of a new figure.
 
     Returns:
@@ -78,7 +92,7 @@ def repeat_purchases(result: Any, ax: Axes | None = None) -> Axes:
     ax = paper.axes(ax)
     colours = paper.palette(ax)
     time, expected, low, high = (paper.column(result.data, name) for name in ("time", "expected", "low", "high"))
-    seen = int(np.count_nonzero(result.data.column("observed").to_numpy()))
+    seen = sum(known is not False for known in result.data.column("observed").to_pylist())
     ax.fill_between(time, low, high, color=colours.first, alpha=0.2, linewidth=0)
     ax.plot(time[:seen], expected[:seen], color=colours.first, linewidth=2.2)
     if seen < len(time):
@@ -90,8 +104,8 @@ def repeat_purchases(result: Any, ax: Axes | None = None) -> Axes:
     paper.number_ticks(ax.yaxis, whole=False)
     paper.number_ticks(ax.xaxis, whole=False)
     ax.set(xlabel=f"{result.units['time']} since the first purchase", ylabel="repeat purchases of a customer")
-    key = " Dashed: beyond that." if seen < len(time) else ""
-    paper.titles(ax, paper.headline(result), result.definition + key)
+    key = "Dashed: beyond what was observed." if seen < len(time) else ""
+    paper.titles(ax, paper.headline(result), paper.told(result), key)
     paper.end_labels(ax, [(float(expected[-1]), wording.plain(float(expected[-1])), colours.first)])
     return ax
 
@@ -120,6 +134,7 @@ def heterogeneity(result: Any, ax: Axes | None = None) -> Axes:
         _curve(panel, value[here], density[here])
         panel.set(xlabel=name, ylabel="density")
         panel.yaxis.label.set_color(ax.title.get_color())
+        paper.wrap_labels(panel)
     return ax
 
 
@@ -160,9 +175,8 @@ def spend_density(result: Any, ax: Axes | None = None) -> Axes:
     ax.set_xlim(float(start[0]), float(end[-1]))
     _money_ticks(ax)
     ax.set(xlabel="mean spend of a customer's repeat purchases (money, log scale)", ylabel="number of customers")
-    ax.legend(frameon=False, labelcolor=colours.ink)
-    note = f" Note: {result.note}." if result.note else ""
-    paper.titles(ax, paper.headline(result), result.definition + note)
+    keys.legend(ax, [(middle, np.maximum(counted, expected))], filled=True)
+    paper.titles(ax, paper.headline(result), paper.told(result))
     return ax
 
 

@@ -56,9 +56,9 @@ def cohorts(result: Any, ax: Axes | None = None, *, labels: bool | None = None) 
     paper.number_ticks(ax.xaxis)
     ax.set(xlabel=f"{result.period}s after the first purchase", ylabel="cohort (customers)")
     paper.share_ticks(heat.colour_bar(ax, image, unit))
-    key = " Hatched: not observed." if (texts == "").any() else ""
+    key = "Hatched: not observed." if (texts == "").any() else ""
     key += " –: not defined." if (texts == "–").any() else ""
-    paper.titles(ax, title, subtitle + key)
+    paper.titles(ax, title, subtitle, key)
     return ax
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Sides = tuple[float, float, float, float]
 
-__all__ = ["colour_bar", "logarithmic", "shades", "write"]
+__all__ = ["colour_bar", "logarithmic", "round_ticks", "shades", "write"]
 
 _FAINT = 0.18  # of a scale: shades below it are next to the paper
 
@@ -130,3 +130,14 @@ def colour_bar(ax: Axes, image: AxesImage, unit: str) -> Axis:
     bar.set_label(unit, color=colour)
     bar.ax.tick_params(length=0, labelcolor=colour)
     return bar.ax.yaxis
+
+
+def round_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis of counts at 1, 2, 5, 10, 20, …, or at powers of ten where there are many of these."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    subs = (1.0, 2.0, 5.0) if high < 1e3 * low else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter("{x:,.12g}")
+    axis.set_minor_formatter(NullFormatter())  # the usual one would write 2×10¹ beside 10

@@ -37,16 +37,12 @@ def customer_history(result: Any, ax: Axes | None = None) -> Axes:
     paper.share_ticks(ax.yaxis)
     ax.set_ylim(-_MARK, 1.03)
     ax.set_yticks([tick for tick in ax.get_yticks() if -1e-9 <= tick <= 1.0 + 1e-9])
-    days = max((dates[-1] - dates[0]).days, 1)
-    ax.set_xlim(_shifted(dates[0], -0.01 * days), _shifted(dates[-1], 0.01 * days))
+    room = max(0.01 * (dates[-1] - dates[0]).days, 1.0)
+    ax.set_xlim(_shifted(dates[0], -room), _shifted(dates[-1], room))
     paper.date_ticks(ax)
     ax.set_ylabel("P(alive)")
     ax.set_xlabel("upright marks: days with a purchase")
-    paper.titles(
-        ax,
-        paper.clean(paper.headline(result), 60),
-        result.definition + (f" Note: {result.note}." if result.note else ""),
-    )
+    paper.titles(ax, paper.clean(paper.headline(result), 60), paper.told(result))
     last = float(alive[-1])
     paper.end_labels(ax, [(last, wording.quantity(last, "share"), colours.first)])
     return ax

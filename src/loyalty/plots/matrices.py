@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,7 @@ __all__ = ["alive_matrix", "customer_matrix", "purchase_matrix"]
 
 _SIZE = (7.4, 5.2)  # inches
 _WRITTEN = 12  # columns up to which values are written into the cells
+_DECIMALS = 5  # with more, values are written with a power of ten
 
 
 def purchase_matrix(result: Any, ax: Axes | None = None) -> Axes:
@@ -43,7 +46,7 @@ def purchase_matrix(result: Any, ax: Axes | None = None) -> Axes:
     """
     ax = paper.axes(ax, *_SIZE)
     image, values = _matrix(ax, result, 0.0)
-    _write(ax, image, values, lambda value: f"{value:.1f}" if value < 9.95 else f"{value:.0f}")
+    _write(ax, image, values, _by_top(values))
     paper.number_ticks(heat.colour_bar(ax, image, "purchases expected"), whole=False)
     return ax
 
@@ -74,13 +77,22 @@ def _matrix(ax: Axes, result: Any, top: float) -> tuple[AxesImage, Floats]:
     values[len(rows) - 1 - row, column] = value
     across, up = (_half(places) for places in (columns, rows))
     sides = (columns[0] - across, columns[-1] + across, rows[0] - up, rows[-1] + up)
-    image = heat.shades(ax, values, sides, top=top or max(float(value.max()), 1e-9))
+    image = heat.shades(ax, values, sides, top=top or float(value.max()) or 1.0)
     paper.number_ticks(ax.xaxis)
-    paper.number_ticks(ax.yaxis, whole=False)
+    paper.number_ticks(ax.yaxis, whole=bool((rows == np.rint(rows)).all()))
     ax.set(xlabel="frequency: repeat purchases", ylabel=_recency(result.units["recency"]))
-    key = " Hatched: cannot be." if np.isnan(values).any() else ""
-    paper.titles(ax, paper.headline(result), result.definition + key)
+    key = "Hatched: cannot be." if np.isnan(values).any() else ""
+    paper.titles(ax, paper.headline(result), paper.told(result), key)
     return image, values
+
+
+def _by_top(values: Floats) -> Callable[[float], str]:
+    """Return how values are written: with the decimals that the highest one needs for two digits, one at least."""
+    top = float(np.nanmax(values))
+    decimals = max(1, 1 - math.floor(math.log10(top))) if top > 0.0 else 0
+    if decimals > _DECIMALS:
+        return lambda value: f"{value:.0e}" if value else "0"
+    return lambda value: f"{value:.{decimals}f}" if value < 9.95 else f"{value:.0f}"
 
 
 def _half(places: Floats) -> float:
@@ -115,20 +127,28 @@ def customer_matrix(result: Any, ax: Axes | None = None) -> Axes:
     ax = paper.axes(ax, *_SIZE)
     if not result.data.num_rows:
         return paper.blank(ax, paper.headline(result), result.note)
-    names = ("frequency_from", "frequency_to", "recency_from", "recency_to", "customers")
-    frequency, ends, recency, until, customers = (paper.column(result.data, name) for name in names)
     whole = str(result.data.schema.field("recency_from").type) == "int64"  # then a class holds its end too
+    values, sides = _classes(result.data, whole=whole)
+    image = heat.shades(ax, values, sides, norm=heat.logarithmic(values), hatched=False)
+    paper.number_ticks(ax.xaxis)
+    paper.number_ticks(ax.yaxis, whole=whole)
+    ax.set(xlabel="frequency: repeat purchases", ylabel=_recency(result.units["recency_from"]))
+    _write(ax, image, values, wording.plain)
+    heat.round_ticks(heat.colour_bar(ax, image, "customers (log scale)"))
+    paper.titles(ax, paper.headline(result), paper.told(result))
+    return ax
+
+
+def _classes(data: Any, *, whole: bool) -> tuple[Floats, tuple[float, float, float, float]]:
+    """Return customers by classes, the lowest recency below, and the sides of the picture.
+
+    All classes are as wide as the narrowest: the last one of frequency, which is open, reaches further.
+    """
+    names = ("frequency_from", "frequency_to", "recency_from", "recency_to", "customers")
+    frequency, ends, recency, until, customers = (paper.column(data, name) for name in names)
     width, length = float((ends - frequency).min()) + 1.0, float((until - recency).min()) + whole
     column, row = (np.rint(part / step).astype(np.int64) for part, step in ((frequency, width), (recency, length)))
     values = np.full((int(row.max()) + 1, int(column.max()) + 1), np.nan)
     values[len(values) - 1 - row, column] = customers
     start = -0.5 * whole
-    sides = (-0.5, width * values.shape[1] - 0.5, start, start + length * len(values))
-    image = heat.shades(ax, values, sides, norm=heat.logarithmic(values), hatched=False)
-    paper.number_ticks(ax.xaxis)
-    paper.number_ticks(ax.yaxis, whole=False)
-    ax.set(xlabel="frequency: repeat purchases", ylabel=_recency(result.units["recency_from"]))
-    _write(ax, image, values, wording.plain)
-    heat.colour_bar(ax, image, "customers (log scale)").set_major_formatter("{x:,.6g}")
-    paper.titles(ax, paper.headline(result), result.definition)
-    return ax
+    return values, (-0.5, width * values.shape[1] - 0.5, start, start + length * len(values))

@@ -7,6 +7,7 @@ import math
 import sys
 import textwrap
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,12 +43,19 @@ __all__ = [
     "size_points",
     "tidy",
     "titles",
+    "told",
+    "wrap_labels",
     "wrapped",
 ]
 
 _LETTER = 0.56  # mean width of a letter over the font size, a little generous for DejaVu Sans
+_WORDS = 4.8  # lines that the ticks and label of a panel take, and what the layout takes off the height
+_COARSE, _TINY = 1.0, 1e-6  # ends of an axis that near have decimals; numbers below are written with a power of ten
 _STEPS = (1, 2, 2.5, 5, 10)  # between two ticks, times a power of ten
+_FEW_DAYS = 7.0  # an axis shorter than that has a tick for each day or two
 _SUBTITLE = "loyalty-subtitle"
+_LOW, _FEW = 2.5 * 72.0, 2  # axes of a caller's lower than this (points) have a subtitle of so many lines at most
+_OWN: weakref.WeakSet[Axes] = weakref.WeakSet()  # axes made here, in figures high enough for what they bear
 
 
 def axes(ax: Axes | None, width: float = 7.2, height: float = 4.2) -> Axes:
@@ -76,10 +84,13 @@ def axes(ax: Axes | None, width: float = 7.2, height: float = 4.2) -> Axes:
     if hasattr(sys, "ps1") and threading.current_thread() is threading.main_thread():
         from matplotlib import pyplot as plt
 
-        return plt.figure(figsize=(width, height), layout="constrained").add_subplot()
-    from matplotlib.figure import Figure
+        own = plt.figure(figsize=(width, height), layout="constrained").add_subplot()
+    else:
+        from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+        own = Figure(figsize=(width, height), layout="constrained").add_subplot()
+    _OWN.add(own)
+    return own
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +193,23 @@ def font_points(name: str | float) -> float:
     return float(FontProperties(size=name).get_size_in_points())
 
 
-def titles(ax: Axes, title: str, subtitle: str = "") -> None:
-    """Write a title, and below it a smaller line; both are wrapped to the width of the axes."""
+def titles(ax: Axes, title: str, subtitle: str = "", key: str = "") -> None:
+    """Write a title, and below it smaller lines; they and the labels of both axes are wrapped to their room.
+
+    Args:
+        ax: Axes whose labels are there already.
+        title: The title.
+        subtitle: What is shown. Low axes of a caller's have no room for all of a long one.
+        key: How the picture is to be read, at the end of the subtitle; on low axes in place of a long one.
+    """
     from matplotlib import rcParams
 
+    wrap_labels(ax)
     for old in [text for text in ax.texts if text.get_gid() == _SUBTITLE]:
         old.remove()
     width, small = size_points(ax)[0] * 1.05, font_points("small")
     side = rcParams["axes.titlelocation"]
-    lines = wrapped(subtitle, width, small)
+    lines = _subtitle(ax, subtitle, key, width)
     rise = 6 + len(lines) * small * 1.3 + (3 if lines else 0)
     ax.set_title("\n".join(wrapped(title, width, float(ax.title.get_fontsize()))), pad=rise)
     if lines:
@@ -208,6 +227,29 @@ def titles(ax: Axes, title: str, subtitle: str = "") -> None:
             linespacing=1.2,
             gid=_SUBTITLE,
         )
+
+
+def _subtitle(ax: Axes, subtitle: str, key: str, width: float) -> list[str]:
+    """Return the lines of a subtitle that are shown."""
+    small = font_points("small")
+    lines = wrapped(f"{subtitle} {key}", width, small)
+    if len(lines) <= _FEW or ax in _OWN or size_points(ax)[1] >= _LOW:
+        return lines
+    lines = wrapped(key or subtitle, width, small)
+    return lines if len(lines) <= _FEW else [*lines[: _FEW - 1], f"{lines[_FEW - 1].rstrip('.,;: ')} …"]
+
+
+def wrap_labels(ax: Axes) -> None:
+    """Wrap the labels of both axes to their lengths."""
+    for axis, length in zip((ax.xaxis, ax.yaxis), size_points(ax), strict=True):
+        text = " ".join(axis.label.get_text().split())
+        letters = max(12, int(length / (float(axis.label.get_fontsize()) * _LETTER)))
+        axis.label.set_text("\n".join(textwrap.wrap(text, letters, break_long_words=False, break_on_hyphens=False)))
+
+
+def told(result: Any) -> str:
+    """Return the definition of a result with its note."""
+    return str(result.definition) + (f" Note: {result.note}." if result.note else "")
 
 
 def wrapped(text: str, width: float, size: float) -> list[str]:
@@ -257,7 +299,10 @@ def number_ticks(axis: Axis, most: int = 8, *, whole: bool = True) -> None:
     """Label an axis of counts (whole) or other numbers, in as many steps as have room, thousands separated."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    letters = max(len(_number(round(end))) for end in axis.get_view_interval())
+    low, high = axis.get_view_interval()
+    letters = max(len(_number(round(end))) for end in (low, high))
+    if not whole and abs(high - low) < _COARSE:  # ticks have decimals, as many as two of them need to differ
+        letters += 1 + (2 - math.floor(math.log10(abs(high - low) or 1.0)) if high != low else 0)
     steps = min(most, _room(axis, letters))
     least = min(1 if whole else 2, steps)
     axis.set_major_locator(MaxNLocator(nbins=steps, steps=_STEPS, integer=whole, min_n_ticks=least))
@@ -265,7 +310,8 @@ def number_ticks(axis: Axis, most: int = 8, *, whole: bool = True) -> None:
 
 
 def _number(value: float, _place: int | None = None) -> str:
-    return f"{round(value, 9) + 0.0:,.12g}"
+    # What is left of a tick at nought is the rounding of steps of a usual size; smaller numbers are themselves.
+    return f"{round(value, 9) + 0.0:,.12g}" if not 0.0 < abs(value) < _TINY else f"{value:.3g}"
 
 
 def date_ticks(ax: Axes) -> None:
@@ -274,8 +320,11 @@ def date_ticks(ax: Axes) -> None:
 
     untyped: Any = dates  # matplotlib gives no types for these
     room = int(size_points(ax)[0] / (5.5 * font_points("medium")))
+    low, high = ax.get_xlim()
     # Between 1 and 3, or 2 and 5 ticks the locator always finds a step; asked for less room it would warn.
     locator = untyped.AutoDateLocator(minticks=1 if room < 5 else 2, maxticks=max(3, min(10, room)))
+    if high - low < _FEW_DAYS:  # the other locator would go on to hours, which no date has
+        locator = untyped.DayLocator(interval=math.ceil((high - low) / max(1, min(4, room))))
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator, show_offset=False))
 
@@ -335,6 +384,9 @@ def panels(ax: Axes, rows: Sequence[int], gap: float) -> list[Axes]:
     if len(rows) == 1:
         return [ax]
     ax.set_axis_off()
+    # On small axes the rows shrink, for the words between panels do not.
+    least = _WORDS * font_points("medium") / size_points(ax)[1]  # of the height
+    gap = max(gap, sum(rows) * least / max(1.0 - least * (len(rows) - 1), 0.3))
     total, top, found = sum(rows) + gap * (len(rows) - 1), 1.0, []
     for count in rows:
         height = count / total

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from loyalty import wording
-from loyalty.plots import paper
+from loyalty.plots import keys, paper
 from loyalty.plots.lines import mark_point, point_words, shares_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from loyalty.plots.paper import Palette
-
 __all__ = ["alive_by_recency", "value_by_group", "value_concentration"]
 
 _MOST_GROUPS = 25
 _ROW = 0.34  # inches
+_ROOMY = 280.0  # points across, from which on there is room for columns beside the bars
 _TOP = 0.30  # the share of customers that is marked
 # Customers of few purchases and of many: colours of the palette, dash and mark, each apart from the others.
 _LOOKS = (("muted", ":", "^"), ("second", "--", "s"), ("first", "-", "o"), ("ink", "-.", "D"))
@@ -55,12 +56,14 @@ def value_by_group(result: Any, ax: Axes | None = None) -> Axes:
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     if paper.row_labels(ax, names, 32) == 1:
-        _beside(ax, rows)
+        _shares(ax, rows)
+        if paper.size_points(ax)[0] > _ROOMY:  # else the columns would take the room of the bars
+            _beside(ax, rows)
     ax.margins(x=0.0)
     ax.set_xlim(*_room(ax, rows))
     paper.number_ticks(ax.xaxis, 6, whole=False)
     ax.set_xlabel("expected value (money)")
-    paper.titles(ax, title, result.definition + (f" Note: {result.note}." if result.note else ""))
+    paper.titles(ax, title, paper.told(result))
     return ax
 
 
@@ -72,8 +75,8 @@ def _room(ax: Axes, rows: list[dict[str, Any]]) -> tuple[float, float]:
     return low - (spare if low < 0.0 else 0.0), high + spare
 
 
-def _beside(ax: Axes, rows: list[dict[str, Any]]) -> None:
-    """Write the share at the end of each bar and further numbers in columns to the right, under their names."""
+def _shares(ax: Axes, rows: list[dict[str, Any]]) -> None:
+    """Write the share at the end of each bar."""
     small, ink = paper.font_points("small"), ax.title.get_color()
     for place, row in enumerate(rows):
         text = "" if math.isnan(row["share_of_value"]) else wording.quantity(row["share_of_value"], "share")
@@ -81,6 +84,11 @@ def _beside(ax: Axes, rows: list[dict[str, Any]]) -> None:
         offset, side = ((-4, 0), "right") if left else ((4, 0), "left")
         point: dict[str, Any] = {"xytext": offset, "textcoords": "offset points", "va": "center", "ha": side}
         ax.annotate(text, (row["value"], place), fontsize=small, color=ink, **point)
+
+
+def _beside(ax: Axes, rows: list[dict[str, Any]]) -> None:
+    """Write further numbers in columns to the right, under their names."""
+    small, ink = paper.font_points("small"), ax.title.get_color()
     told = {
         "customers": [wording.plain(row["customers"]) for row in rows],
         "value each": [wording.quantity(row["mean_value"], "money") for row in rows],
@@ -113,13 +121,14 @@ def value_concentration(result: Any, ax: Axes | None = None) -> Axes:
         return paper.blank(ax, paper.headline(result), result.note)
     colours = paper.palette(ax)
     shares_curve(ax, data, colours)
-    customers, share, value = (paper.column(data, name) for name in data.column_names)
+    names = ("customers", "cumulative_customers", "cumulative_value")
+    customers, share, value = (paper.column(data, name) for name in names)
     place = int(np.searchsorted(share, _TOP - 1e-9))  # of a few customers, the first who are as many
     mark = mark_point(ax, float(share[place]), float(value[place]), colours, ("o", colours.first))
     who = f"the top {wording.level(_TOP)} of customers ({customers[place]:,.0f} of {customers[-1]:,.0f})"
     point_words(ax, [mark], [f"{who}\nare expected to bring {wording.quantity(float(value[place]), 'share')}"], colours)
     ax.set(xlabel="share of customers, best first", ylabel="share of expected value")
-    paper.titles(ax, paper.headline(result), result.definition + (f" Note: {result.note}." if result.note else ""))
+    paper.titles(ax, paper.headline(result), paper.told(result))
     return ax
 
 
@@ -141,29 +150,40 @@ def alive_by_recency(result: Any, ax: Axes | None = None) -> Axes:
     if not data.num_rows:
         return paper.blank(ax, paper.headline(result), result.note)
     colours = paper.palette(ax)
-    start, end, people, alive = (paper.column(data, name) for name in ("days_from", "days_to", "customers", "p_alive"))
+    data = data.sort_by("days_from")
     groups = np.array(data.column("purchases").to_pylist(), dtype=object)
-    names = list(dict.fromkeys(groups))
-    for name, look in zip(names, _looks(names), strict=True):
-        here = groups == name
-        middle = (start[here] + end[here] + 1.0) / 2.0
-        colour, dash, mark = getattr(colours, look[0]), look[1], look[2]
-        ax.plot(middle, alive[here], dash, color=colour, linewidth=1.6, label=_purchases(name))
-        size = 16.0 + 110.0 * people[here] / people.max()
-        ax.scatter(
-            middle, alive[here], s=size, marker=mark, color=colour, edgecolors=[colours.paper], linewidths=0.6, zorder=3
-        )
+    names = sorted(set(groups), key=_fewest)
+    pairs = zip(names, _looks(names), strict=True)
+    drawn = [_alive_line(ax, data, groups == name, look) for name, look in pairs]
     paper.tidy(ax, colours)
     paper.share_ticks(ax.yaxis)
     ax.set_ylim(0.0, 1.03)
     ax.set_xlim(left=0.0)
     paper.number_ticks(ax.xaxis)
     ax.set(xlabel="days since the last purchase", ylabel="mean P(alive)")
-    _legend(ax, names, colours)
-    paper.titles(
-        ax, paper.headline(result), "Larger marks: more customers." + (f" Note: {result.note}." if result.note else "")
-    )
+    _legend(ax, names, drawn)
+    ax.set_yticks([tick for tick in ax.get_yticks() if tick <= 1.0 + 1e-9])
+    note = f"Note: {result.note}." if result.note else ""
+    paper.titles(ax, paper.headline(result), f"Larger marks: more customers. {note}")
     return ax
+
+
+def _alive_line(ax: Axes, data: Any, here: Any, look: tuple[str, str, str]) -> Any:
+    """Draw the line of one group, whose rows are in order of days; return its places."""
+    start, end, people, alive = (paper.column(data, name) for name in ("days_from", "days_to", "customers", "p_alive"))
+    colours = paper.palette(ax)
+    colour, dash, mark = getattr(colours, look[0]), look[1], look[2]
+    middle, size = (start[here] + end[here] + 1.0) / 2.0, 16.0 + 110.0 * people[here] / people.max()
+    ax.plot(middle, alive[here], dash, color=colour, linewidth=1.6)
+    edge: dict[str, Any] = {"edgecolors": [colours.paper], "linewidths": 0.6, "zorder": 3}
+    ax.scatter(middle, alive[here], s=size, marker=mark, color=colour, **edge)
+    return middle, alive[here]
+
+
+def _fewest(name: str) -> tuple[int, str]:
+    """Return the key that orders groups such as "1", "2–3" and "10+" by their fewest purchases."""
+    digits = "".join(itertools.takewhile(str.isdecimal, name))
+    return (int(digits) if digits else sys.maxsize), name
 
 
 def _looks(names: list[str]) -> list[tuple[str, str, str]]:
@@ -176,12 +196,12 @@ def _purchases(name: str) -> str:
     return "1 purchase" if name == "1" else f"{name} purchases"
 
 
-def _legend(ax: Axes, names: list[str], colours: Palette) -> None:
+def _legend(ax: Axes, names: list[str], drawn: list[Any]) -> None:
     """Name the lines, with their marks all of one size."""
     from matplotlib.lines import Line2D
 
-    handles = []
+    handles, colours = [], paper.palette(ax)
     for name, (colour, dash, mark) in zip(names, _looks(names), strict=True):
         line: dict[str, Any] = {"linestyle": dash, "marker": mark, "color": getattr(colours, colour)}
         handles.append(Line2D([], [], label=_purchases(name), **line))
-    ax.legend(handles=handles, frameon=False, labelcolor=colours.ink, loc="best")
+    keys.legend(ax, drawn, handles=handles)

@@ -66,3 +66,12 @@ def test_pictures(fit):
     assert len(fit.survival(5).plot().lines) == 1
     with pytest.raises(InvalidArgument, match="no picture"):
         fit.retention(5).plot()
+
+
+def test_no_interval_is_said(fit):
+    size = len(fit.params)
+    loose = dataclasses.replace(fit, identified=dict.fromkeys(fit.params, False), log_covariance=np.zeros((size, size)))
+    table = loose.fitted_survival(3)
+    assert all(math.isnan(low) for low in table["low"][1:])
+    assert table.note.startswith("No interval where the data determine none of the parameters")
+    assert fit.fitted_survival(3).note == ""

@@ -9,6 +9,7 @@ from fitted import discrete, lifetime
 from lifetime_data import FITTERS, cdnow_cells
 from loyalty.clv.models.discrete import BGBB
 from loyalty.clv.models.lifetime import MODELS
+from loyalty.clv.models.uncertainty import NO_INTERVAL
 from loyalty.clv.summaries.cells import Cells
 from loyalty.errors import InvalidArgument
 
@@ -63,8 +64,11 @@ def test_it_is_marked_what_lies_beyond_the_data(fit):
     assert table["observed"] == [time <= 272 / 7 for time in table["time"]]
     assert "Nobody was observed for longer than 38.86 weeks" in table.definition
     assert "Nobody" not in fit.repeat_purchases("20w").definition
-    unknown = dataclasses.replace(fit, data={})
-    assert all(unknown.repeat_purchases("78w")["observed"])
+    unknown = dataclasses.replace(fit, data={}).repeat_purchases("78w")
+    assert set(unknown["observed"]) == {None}
+    assert unknown.note == "the fit does not remember how long customers were observed"
+    assert "Nobody" not in unknown.definition
+    assert fit.repeat_purchases("78w").note == ""
 
 
 def test_opportunities(yearly):
@@ -93,3 +97,15 @@ def test_arguments_that_cannot_be(fit, yearly):
         yearly.repeat_purchases(0)
     with pytest.raises(InvalidArgument, match="confidence=1"):
         yearly.repeat_purchases(3, confidence=1.0)
+
+
+def test_no_interval_is_said(fit, yearly):
+    for one, horizon in ((fit, "20w"), (yearly, 3)):
+        size = len(one.params)
+        loose = dataclasses.replace(
+            one, identified=dict.fromkeys(one.params, False), log_covariance=np.zeros((size, size))
+        )
+        table = loose.repeat_purchases(horizon)
+        assert all(np.isnan(table["low"][1:]))
+        assert table.note == NO_INTERVAL.removesuffix(".")
+        assert "No interval where" in str(table.plot().texts[0].get_text())

@@ -1,5 +1,6 @@
 """How customers differ: densities of scipy.stats, and that a curve holds nearly everybody."""
 
+import dataclasses
 import itertools
 import math
 import warnings
@@ -172,3 +173,44 @@ def test_words():
         "Purchase rate (per day): mean 0.0523, half of the customers below 0.0259. "
         "Dropout rate (per day): mean 0.0519, half of the customers below 0.0275."
     )
+
+
+@pytest.mark.parametrize("q", [0.1, 0.3, 0.5, 0.7, 0.85, 1.05, 1.5])
+def test_the_peak_of_mean_spend_is_drawn(q):
+    table, law = spend(6.25, q, 15.44).heterogeneity(), stats.invgamma(q, scale=6.25 * 15.44)
+    assert max(table["density"]) == pytest.approx(law.pdf(6.25 * 15.44 / (q + 1.0)), rel=1e-6)
+    np.testing.assert_allclose(table["density"], law.pdf(table["value"]), rtol=1e-9, atol=1e-300)
+    assert (np.diff(table["value"]) > 0.0).all()
+    assert table["value"][-1] < 31.0 * law.median()  # the rest is to be seen
+    assert table["share"][-1] >= 0.59
+
+
+@pytest.mark.parametrize("r", [1.001, 1.02, 1.3])
+def test_the_peak_of_rates_is_drawn(r):
+    table = lifetime("NBD", r, 2.0).heterogeneity()
+    assert max(table["density"]) == pytest.approx(stats.gamma(r, scale=0.5).pdf((r - 1.0) / 2.0), rel=1e-3)
+
+
+@pytest.mark.parametrize("q", [1e-4, 0.003, 0.005, 0.02])
+def test_spend_that_differs_without_bounds_has_no_curve(q):
+    table = spend(6.25, q, 15.44).heterogeneity()
+    assert len(table) == 0
+    assert table.note == (
+        "mean spend per purchase (money): customers differ by more than a picture can show, so that there is no curve "
+        "to draw"
+    )
+    assert table.plot().texts[0].get_text().replace("\n", " ") == table.note
+
+
+def test_rates_that_are_all_but_the_same_have_no_curve():
+    table = lifetime("BGNBD", 1.0, 2.0, 1e14, 3e14).heterogeneity()
+    assert set(table["rate"]) == {"purchase rate (per week)"}
+    assert "next to all customers have 0.25, so that there is no curve" in table.note
+
+
+def test_what_a_fit_leaves_open_is_said():
+    fit = lifetime("NBD", 1.0, 2.0)
+    told = dataclasses.replace(fit, status="ridge", notes=("Only r/alpha is known.",)).heterogeneity()
+    assert told.note == "Only r/alpha is known"
+    assert "Note: Only r/alpha is known." in told.plot().texts[0].get_text().replace("\n", " ")
+    assert dataclasses.replace(fit, notes=("Something.",)).heterogeneity().note == ""

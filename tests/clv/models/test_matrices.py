@@ -1,5 +1,6 @@
 """Matrices of frequency and recency: lifetimes' values where it has them, single predictions, and what cannot be."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -159,3 +160,29 @@ def test_words(cdnow):
     assert table.name == "expected purchases in the next 365 days, by ParetoNBD"
     assert str(table).endswith("the latter with 10 repeat purchases, the last one after 20 weeks.")
     assert table.plot().get_title().startswith("Expected purchases in the next 365 days")
+
+
+def test_those_who_hardly_ever_buy_again_are_remembered():
+    """One repeat purchase in two thousand customers: the first column but that of nobody is one purchase."""
+    cells = Cells.of([0, 1], [0, 10], [39, 39], [1999, 1])
+    fit = MODELS["NBD"](l2=0.05).fit(cells, unit="week")
+    assert fit.data["high_frequency"] == 1.0
+    assert max(fit.alive_matrix()["frequency"]) == 1
+    old = dataclasses.replace(fit, data={**fit.data, "high_frequency": 0.0})  # as older releases stored it
+    assert max(old.alive_matrix()["frequency"]) == 1
+    with pytest.raises(InvalidArgument, match="does not remember"):
+        dataclasses.replace(fit, data={"oldest": 39.0}).alive_matrix()
+
+
+@pytest.mark.parametrize("age", [1e300, 2e6])
+def test_ages_that_nobody_reaches_are_refused(age):
+    with pytest.raises(InvalidArgument, match="up to 1,000,000, in weeks"):
+        lifetime("BGNBD", *PARAMS["BGNBD"]).alive_matrix(age=age, frequency=3)
+
+
+def test_who_is_alive_for_ever_is_said():
+    notes = {model: lifetime(model, *params).alive_matrix(frequency=2, age=9).note for model, params in PARAMS.items()}
+    assert "alive for certain, however long silent" in notes.pop("BGNBD")
+    assert set(notes.values()) == {""}
+    ax = lifetime("BGNBD", *PARAMS["BGNBD"]).alive_matrix(frequency=2, age=9).plot()
+    assert any("alive for certain" in " ".join(text.get_text().split()) for text in ax.texts)

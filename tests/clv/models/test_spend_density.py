@@ -135,3 +135,12 @@ def test_what_cannot_be_drawn():
     plain = CustomerSummary.of(pd.DataFrame({"frequency": [1], "recency": [1], "T": [2]}), unit="week")
     with pytest.raises(InvalidArgument, match="no spend"):
         spend(*PARAMS).density(plain)
+
+
+def test_the_far_end_keeps_its_digits():
+    """Beyond 1e9 the model expects next to nobody; 1 less a share of 1 − 1e-17 would be nobody."""
+    table = spend(6.25, 3.74, 15.44).density(summary_of([1, 1], [20.0, 1e9]))
+    row = list(table)[-3]
+    exact = integrate.quad(lambda log: of_note_025(1, math.exp(log)) * math.exp(log), math.log(row["from"]),
+                           math.log(row["to"]), epsabs=0.0)[0]  # fmt: skip
+    assert 0.0 < row["expected"] == pytest.approx(2.0 * exact, rel=1e-9)

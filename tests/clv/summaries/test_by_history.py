@@ -90,3 +90,14 @@ def test_a_few_heavy_buyers_do_not_stretch_the_axis(heavy):
     assert sorted(set(table["frequency_from"])) == [1, 2, 3, 4]
     assert max(table["frequency_to"]) == heavy
     assert f"4 to {heavy:,} purchases" in table.definition
+
+
+def test_a_last_class_of_one_frequency_is_as_wide_as_the_others():
+    x = [*[0] * 30_000, *[count for count in range(1, 32) for _ in range(100)], 32]
+    table = summary_of(x, [1.0 if count else 0.0 for count in x]).by_history()
+    assert table["frequency_from"][-1] == 32
+    assert min(row["frequency_to"] - row["frequency_from"] for row in table) == 1
+    assert "the last column holds 32 to 32 purchases" in table.definition
+    image = table.plot().images[0]
+    assert image.get_extent()[:2] == [-0.5, 33.5]
+    assert image.get_array().shape[1] == 17

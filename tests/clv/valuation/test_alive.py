@@ -1,4 +1,5 @@
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -79,3 +80,24 @@ def test_groups_by_purchases_and_weights_by_hand():
     value = models().score(handmade.people(frame, weight="weight"))
     alive = value.customers.set_index("id")["p_alive"]
     assert value.alive_by_recency()["p_alive"][0] == pytest.approx(np.average(alive[[0, 1]], weights=[1, 2]))
+
+
+def test_weeks_of_two_decimals_are_whole_days():
+    """271 days are 38.714285… weeks; of 38.71 floor would make 270."""
+    days = np.arange(1, 280)
+    frame = pd.DataFrame({"id": days, "frequency": 1, "recency": 0.14, "T": np.round(days / 7, 2) + 0.14, "spend": 5.0})
+    table = models().score(handmade.people(frame)).alive_by_recency()
+    for row in table:
+        there = (days >= row["days_from"]) & (days <= row["days_to"])
+        assert row["customers"] == there.sum()
+
+
+def test_shuffled_rows_are_drawn_alike():
+    with ly.transactions(ly.datasets.cdnow_sample(), observed_until="1997-09-30") as tx:
+        table = models().score(tx).alive_by_recency()
+    order = np.random.default_rng(1).permutation(len(table))
+    first, second = table.plot(), replace(table, data=table.data.take(order)).plot()
+    for one, other in zip(first.lines, second.lines, strict=True):
+        assert one.get_color() == other.get_color()
+        assert list(one.get_xdata()) == sorted(one.get_xdata())
+        assert list(one.get_ydata()) == list(other.get_ydata())

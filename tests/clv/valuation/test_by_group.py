@@ -12,7 +12,7 @@ import sources
 from loyalty.clv.models.mean_spend import MeanSpend
 from loyalty.clv.summaries.summary import CustomerSummary
 from loyalty.clv.valuation.value import CLVModel
-from loyalty.errors import ColumnError, EmptyData, InvalidArgument, InvalidRows
+from loyalty.errors import ColumnError, EmptyData, InvalidArgument, InvalidRows, UnsupportedSource
 
 NUMBERS = ["customers", "value", "share_of_value", "mean_value", "mean_p_alive", "expected_purchases"]
 
@@ -234,3 +234,53 @@ def test_nobody_can_be_grouped_where_nobody_has_a_name():
     value = models().score(CustomerSummary.of(frame, unit="week", monetary_value="spend"))
     with pytest.raises(InvalidArgument, match="labels= is a table of customers, but this summary does not say who"):
         value.by(pd.DataFrame({"id": ["a"], "kind": ["x"]}), customer="id")
+
+
+def test_groups_that_cost_more_than_they_bring_are_said():
+    value = models().score(handmade.people(), service_cost=40.0)
+    labels = pd.DataFrame({"id": handmade.PEOPLE["id"], "kind": handmade.PEOPLE["id"]})
+    table = value.by(labels)
+    below = sum(one < 0.0 for one in table["value"])
+    assert below
+    assert max(table["share_of_value"]) < 1.0 or sum(table["share_of_value"]) == pytest.approx(1.0)
+    have = "1 group has" if below == 1 else f"{below} groups have"
+    assert f"{have} a negative value: they cost more than they bring" in table.note
+    assert "negative" not in models().score(handmade.people()).by(labels).note
+
+
+def test_customers_who_are_alive_for_ever_are_said():
+    labels = pd.DataFrame({"id": handmade.PEOPLE["id"], "kind": "a"})
+    assert "alive for certain" in models("BGNBD").score(handmade.people()).by(labels).note
+    assert models("ParetoNBD").score(handmade.people()).by(labels).note == ""
+
+
+def test_a_summary_without_names_is_told_first():
+    frame = handmade.PEOPLE.drop(columns="id")
+    value = models().score(CustomerSummary.of(frame, unit="week", monetary_value="spend"))
+    with pytest.raises(InvalidArgument, match="does not say who is who: pass customer=<column>"):
+        value.by(pd.DataFrame({"id": ["a"], "kind": ["x"]}))
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (None, "labels= is a NoneType, not a table: pass a table with a row per customer"),
+        ({"a": 1}, "labels= is a dict, not a table"),
+        (pd.Series({"a": "x"}, name="kind"), r"labels= is a Series.*reset_index\(\)"),
+    ],
+)
+def test_what_is_no_table_is_called_labels(labels, words):
+    with pytest.raises(UnsupportedSource, match=words):
+        hand_made().by(labels)
+
+
+def test_segments_have_their_customers_named(log):
+    with ly.transactions(log) as tx, pytest.raises(UnsupportedSource, match=r"labels=<it>.customers"):
+        models().score(tx).by(ly.rfm(tx), "segment")
+
+
+def test_the_group_of_nulls_has_a_name_in_html():
+    table = hand_made().by(pd.DataFrame({"id": ["a", "b"], "kind": ["x", None]}))
+    assert "<td>(none)</td>" in table._repr_html_()
+    years = hand_made().by(pd.DataFrame({"id": ["a", "b"], "year": [2024, 2025]}))
+    assert "<td>2024</td>" in years._repr_html_()

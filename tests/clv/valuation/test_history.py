@@ -1,9 +1,12 @@
 import datetime as dt
 import json
+import uuid
 
+import duckdb
 import lifetimes
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from lifetimes.utils import calculate_alive_path
 
@@ -227,3 +230,31 @@ def test_it_is_a_table_with_its_purchases():
     assert isinstance(history, ly.CustomerHistory)
     assert "customer 4" in history._repr_html_()
     assert history.chart == "customer_history"
+
+
+def test_who_bought_only_later_is_told():
+    rows = [(1, "2024-01-05", 5.0), (2, "2024-01-01", 5.0)]
+    with (
+        logs.opened(rows, observed_until="2024-01-03") as tx,
+        pytest.raises(
+            InvalidArgument, match="customer=1 bought for the first time on 2024-01-05, after observed_until=2024-01-03"
+        ),
+    ):
+        customer_history(tx, 1, handmade.purchases())
+
+
+def test_uuids_are_found_in_columns_of_uuids():
+    ids = [uuid.UUID(int=3), uuid.UUID(int=4)]
+    frame = pd.DataFrame({"customer_id": ids, "date": pd.to_datetime(["2024-01-01", "2024-01-03"]), "amount": 5.0})
+    text = frame.assign(customer_id=frame["customer_id"].astype(str))  # noqa: F841 (read by DuckDB)
+    connection = duckdb.connect()
+    query = "select customer_id::UUID as customer_id, date, amount from text"
+    logs_of = [frame, connection.sql(query)]
+    if hasattr(pa, "uuid"):
+        stored = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([one.bytes for one in ids], pa.binary(16)))
+        logs_of.append(pa.table({"customer_id": stored, "date": frame["date"], "amount": frame["amount"]}))
+    for log in logs_of:
+        with ly.transactions(log) as tx:
+            assert customer_history(tx, ids[0], handmade.purchases()).purchases == (dt.date(2024, 1, 1),)
+            with pytest.raises(InvalidArgument, match="did not buy anything"):
+                customer_history(tx, uuid.UUID(int=5), handmade.purchases())

@@ -112,7 +112,8 @@ class DiscreteTables(DiscreteEvaluation):
         Returns:
             A row per opportunity (of more than 100, every second, third, …): `time` (opportunities so far), `expected`,
             `low` and `high` (the interval of the expectation, by the delta method) and `observed`, whether anybody of
-            those whom the model was fitted on had so many. Chart: a curve with its band.
+            those whom the model was fitted on had so many (null where the fit does not remember). Chart: a curve with
+            its band.
 
         Raises:
             InvalidArgument: An argument is not allowed.

@@ -50,6 +50,7 @@ def fitted_survival(fit: ContractFit, renewals: int | None, confidence: float) -
         definition="Share of new customers who survive each renewal: as observed (Kaplan–Meier) and by the model, with "
         f"the {wording.level(confidence)} interval of its expectation.",
         units={"renewal": renewal_words(fit.unit), **dict.fromkeys(("observed", "survival", "low", "high"), "share")},
+        note=uncertainty.interval_note(*fitted[:2]).removesuffix("."),
         chart="survival",
     )
 

@@ -61,16 +61,37 @@ def _table(fit: Fit, times: Floats, found: tuple[Floats, ...], oldest: Any, conf
     import pyarrow as pa
 
     value, low, high = (np.concatenate([[0.0], part]) for part in found)
-    observed = times <= (oldest * (1.0 + 1e-9) if isinstance(oldest, (int, float)) else np.inf)
+    observed = _observed(times, oldest)
     ahead = wording.counted(round(float(times[-1]), 2), f"{fit.unit}s")
-    beyond = "" if observed.all() else f" Nobody was observed for longer than {oldest:.4g} {fit.unit}s."
+    beyond = f" Nobody was observed for longer than {oldest:.4g} {fit.unit}s." if False in observed else ""
+    notes = (
+        uncertainty.interval_note(value, low).removesuffix("."),
+        "the fit does not remember how long customers were observed" if None in observed else "",
+    )
     return Table(
         name=f"repeat purchases of a new customer, by {fit.model}",
-        data=pa.table({"time": times, "expected": value, "low": low, "high": high, "observed": observed}),
+        data=pa.table(
+            {
+                "time": times,
+                "expected": value,
+                "low": low,
+                "high": high,
+                "observed": pa.array(observed, pa.bool_()),
+            }
+        ),
         kind="pandas",
         sentence=f"A new customer is expected to make {wording.counted(value[-1], 'repeat purchases')} within {ahead}.",
         definition=f"Expected purchases after the first up to each time, with the {wording.level(confidence)} "
         f"interval of the expectation.{beyond}",
         units={"time": f"{fit.unit}s", "expected": "purchases", "low": "purchases", "high": "purchases"},
+        note="; ".join(filter(None, notes)),
         chart="repeat_purchases",
     )
+
+
+def _observed(times: Floats, oldest: Any) -> list[bool] | list[None]:
+    """Return for each time whether anybody was observed for so long; None where the fit does not know."""
+    if not isinstance(oldest, (int, float)):
+        return [None] * len(times)
+    found: list[bool] = (times <= oldest * (1.0 + 1e-9)).tolist()
+    return found

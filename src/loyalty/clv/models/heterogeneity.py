@@ -23,6 +23,10 @@ Floats = NDArray[np.float64]
 _POINTS = 200  # of a curve, after its start
 _TAIL = 0.01  # share of customers beyond the end of a curve
 _NARROW = 1.0 / 3.0  # a distribution whose outer quantiles differ by less than this factor has its own start
+_SAME = 1e-3  # customers between whose outer quantiles there is no more than this part of them are all alike
+_FIRST = 10.0  # even steps within which a mode needs more points
+_AROUND = np.geomspace(1.0 / 64.0, 64.0, 97)  # such points, times the mode
+_HEAVY, _FAR = (_TAIL, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4), 30.0  # of them the first that begins within so many medians
 
 
 class _Law(NamedTuple):
@@ -34,6 +38,7 @@ class _Law(NamedTuple):
         value: Share → value.
         mean: Its mean.
         most: The largest value that can be.
+        mode: Where its density is highest; 0 where that is an end, or where it is infinite.
     """
 
     density: Callable[[Floats], Floats]
@@ -41,6 +46,7 @@ class _Law(NamedTuple):
     value: Callable[[float], float]
     mean: float
     most: float = math.inf
+    mode: float = 0.0
 
 
 def _gamma(shape: float, rate: float) -> _Law:
@@ -55,6 +61,7 @@ def _gamma(shape: float, rate: float) -> _Law:
         lambda v: np.asarray(special.gammainc(shape, rate * v), dtype=np.float64),
         lambda p: float(special.gammaincinv(shape, p)) / rate,
         shape / rate,
+        mode=max(shape - 1.0, 0.0) / rate,
     )
 
 
@@ -71,6 +78,7 @@ def _beta(a: float, b: float) -> _Law:
         lambda p: float(special.betaincinv(a, b, p)),
         a / (a + b),
         1.0,
+        mode=(a - 1.0) / (a + b - 2.0) if min(a, b) > 1.0 else 0.0,
     )
 
 
@@ -85,11 +93,16 @@ def _inverse_gamma(shape: float, scale: float) -> _Law:
     def share(v: Floats) -> Floats:
         return np.where(v > 0.0, special.gammaincc(shape, scale / np.where(v > 0.0, v, 1.0)), 0.0)
 
+    def value(p: float) -> float:
+        below = float(special.gammainccinv(shape, p))
+        return scale / below if below > 0.0 else math.inf  # so many customers differ by more than a float can hold
+
     return _Law(
         density,
         share,
-        lambda p: scale / float(special.gammainccinv(shape, p)),
+        value,
         scale / (shape - 1.0) if shape > 1.0 else math.inf,
+        mode=scale / (shape + 1.0),
     )
 
 
@@ -136,8 +149,9 @@ def heterogeneity(fit: Fit) -> Table:
 
     Returns:
         In order of value: `rate` (which one, with its unit), `value`, `density` (over customers, per unit of the
-        value) and `share` (of customers at or below the value). A curve runs to the value that one customer in a
-        hundred exceeds, and begins after 0 where the density is infinite there.
+        value) and `share` (of customers at or below the value). See `LifetimeFit.heterogeneity` for where a curve
+        begins and ends; that of mean spend ends where the median is exceeded thirty times. The note has what the fit
+        leaves open.
     """
     import pyarrow as pa
 
@@ -146,7 +160,7 @@ def heterogeneity(fit: Fit) -> Table:
     for name, law in laws.items():
         values = _values(law)
         if not len(values):
-            notes.append(f"{name}: next to all customers have {_nearly(law)}, so that there is no curve to draw")
+            notes.append(f"{name}: {_nearly(law)}, so that there is no curve to draw")
         density, share = law.density(values), law.share(values)
         parts.append({"rate": [name] * len(values), "value": values, "density": density, "share": share})
     columns = {
@@ -161,15 +175,23 @@ def heterogeneity(fit: Fit) -> Table:
         definition="Density over customers of each rate or chance that the model gives them, and the share of "
         "customers at or below each value.",
         units={"share": "share"},
-        note="; ".join(notes),
+        note="; ".join([*notes, *_left_open(fit)]),
         chart="heterogeneity",
     )
 
 
+def _left_open(fit: Fit) -> list[str]:
+    """Return the notes of a fit whose data leave something open, of which then such curves are drawn, too."""
+    return [] if fit.status == "converged" else [note.removesuffix(".") for note in fit.notes]
+
+
 def _values(law: _Law) -> Floats:
-    """Return where to draw a curve: even steps over nearly all customers, but for places of infinite density."""
-    low, high = law.value(_TAIL), law.value(1.0 - _TAIL)
-    if not (0.0 < high < math.inf and low < high):
+    """Return where to draw a curve: even steps over nearly all customers, but for places of infinite density.
+
+    Where the mode lies within the first steps, it and places around it are added.
+    """
+    low, high = law.value(_TAIL), _end(law)
+    if not 0.0 < high < math.inf or high - low <= _SAME * high:
         return np.empty(0)
     start, end = 0.0, high
     if low > _NARROW * high:
@@ -177,20 +199,36 @@ def _values(law: _Law) -> Floats:
     elif high > law.most / 2.0:
         end = law.most
     values = np.linspace(start, end, _POINTS + 1)
+    if 0.0 < law.mode < _FIRST * (values[1] - values[0]) and start == 0.0:
+        near = law.mode * _AROUND
+        values = np.unique(np.concatenate([values, near[near < end]]))
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         proper = np.isfinite(law.density(values))
     found: Floats = values[proper]
     return found
 
 
+def _end(law: _Law) -> float:
+    """Return where a curve ends: with one customer in a hundred beyond it, or more in a tail that would hide it."""
+    if not law.mode:
+        return law.value(1.0 - _TAIL)
+    furthest = _FAR * law.value(0.5)
+    return next((end for tail in _HEAVY if (end := law.value(1.0 - tail)) <= furthest), math.inf)
+
+
 def _nearly(law: _Law) -> str:
-    """Return the one value that customers have."""
-    return f"{law.value(0.5):.3g}"
+    """Return why there is no curve: customers are all but the same, or differ without bounds."""
+    if math.isinf(_end(law)):
+        return "customers differ by more than a picture can show"
+    return f"next to all customers have {law.value(0.5):.3g}"
 
 
 def _middle(law: _Law) -> str:
     """Return mean and median in words."""
-    return f"mean {_short(law.mean)}, half of the customers below {_short(law.value(0.5))}"
+    half = law.value(0.5)
+    if math.isinf(half):
+        return f"mean {_short(law.mean)}, and no number that half of the customers are below"
+    return f"mean {_short(law.mean)}, half of the customers below {_short(half)}"
 
 
 def _short(value: float) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from loyalty.clv.kernels import Kernel
 
 
-__all__ = ["median", "survival"]
+__all__ = ["certain", "median", "survival"]
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +21,12 @@ _FIRST, _WIDEST = 2.0, math.log(1e290)  # in logarithms of time: first step of t
 _CLOSE = 1e-13  # how well the logarithm of the median is found
 _ROUNDING = 1e-15  # an excess of log-survival that is none
 _MOST_STEPS = 200
+_FOR_EVER = "in the BG/NBD a customer without a repeat purchase is alive for certain, however long silent"
+
+
+def certain(model: str) -> str:
+    """Return the note on who is alive for certain in a model; nothing where nobody is, or everybody."""
+    return _FOR_EVER if model == "BGNBD" else ""
 
 
 def survival(kernel: Kernel, ahead: float) -> Callable[[tuple[float, ...], Any, Any], Any]:

@@ -31,7 +31,8 @@ class LifetimeTables(Evaluation):
             horizon: Length of time ahead, such as "365d".
             frequency: The largest number of repeat purchases; None: what at most one customer in a thousand exceeded
                 among those whom the model was fitted on.
-            age: How long customers were observed, in units of the model; None: as long as the oldest of those.
+            age: How long customers were observed, in units of the model, a million at most; None: as long as the
+                oldest of those.
 
         Returns:
             A row per combination that can be, on at most 41 × 41 round numbers: `frequency`, `recency` (from the first
@@ -59,7 +60,8 @@ class LifetimeTables(Evaluation):
         Args:
             frequency: The largest number of repeat purchases; None: what at most one customer in a thousand exceeded
                 among those whom the model was fitted on.
-            age: How long customers were observed, in units of the model; None: as long as the oldest of those.
+            age: How long customers were observed, in units of the model, a million at most; None: as long as the
+                oldest of those.
 
         Returns:
             A row per combination that can be, as `purchase_matrix` has them: `frequency`, `recency` and `value`.
@@ -118,7 +120,8 @@ class LifetimeTables(Evaluation):
         Returns:
             A row for each of 101 times: `time` (since the first purchase, in units of the model), `expected`, `low` and
             `high` (the interval of the expectation, by the delta method) and `observed`, whether anybody of those whom
-            the model was fitted on was observed for so long. Chart: a curve with its band.
+            the model was fitted on was observed for so long (null where the fit does not remember). Chart: a curve with
+            its band.
 
         Raises:
             InvalidArgument: An argument is not allowed.
@@ -142,8 +145,10 @@ class LifetimeTables(Evaluation):
 
         Returns:
             A row per point of a curve: `rate` (which one, with its unit), `value`, `density` (over customers) and
-            `share` (of customers at or below the value). A curve runs to the value that one customer in a hundred
-            exceeds, and begins after 0 where the density is infinite there. Chart: a panel for each rate.
+            `share` (of customers at or below the value). A curve runs from 0 to the value that one customer in a
+            hundred exceeds; it begins after 0 where the density is infinite there. Where customers are much alike it
+            shows the thousandth to the last but a thousandth of them, and where they are all but the same there is a
+            note instead. The note also has what the fit leaves open. Chart: a panel for each rate.
 
         Examples:
             >>> from loyalty.clv.models.lifetime import BGNBD

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from loyalty import checks, periods, wording
 from loyalty.clv.kernels import _bgbb
+from loyalty.clv.models import lasting
 from loyalty.clv.summaries.by_history import high_frequency, round_step
 from loyalty.errors import InvalidArgument
 from loyalty.tables import Table
@@ -27,15 +28,17 @@ Floats = NDArray[np.float64]
 
 _STEPS = 40  # rows or columns that a picture can show
 _MOST = 100_000
+_OLDEST = 1e6  # units of time that customers may have been observed
 
 
 def seen(cells: Cells) -> dict[str, float]:
     """Return how far the histories of customers reach, which a fit remembers.
 
     Returns:
-        `high_frequency`, which one customer in a thousand exceeds at most, and `oldest`, the longest time observed.
+        `high_frequency`, which one customer in a thousand exceeds at most (1 where hardly anybody bought again), and
+        `oldest`, the longest time observed.
     """
-    return {"high_frequency": high_frequency(cells), "oldest": float(cells.T.max())}
+    return {"high_frequency": max(1.0, high_frequency(cells)), "oldest": float(cells.T.max())}
 
 
 def purchases(fit: Evaluation, horizon: str | dt.timedelta, frequency: int | None, age: float | None) -> Table:
@@ -62,6 +65,7 @@ def alive(fit: Evaluation, frequency: int | None, age: float | None) -> Table:
         (x, t_x, _alive(fit, x, t_x, np.full(len(x), oldest))),
         name=f"probability of being alive, by {fit.model}",
         definition=f"{_whom(fit, oldest)}: the probability that they are still customers.",
+        note=lasting.certain(fit.model),
         chart="alive_matrix",
         units=_units(fit.unit, "share"),
     )
@@ -115,10 +119,13 @@ def _reach(fit: Evaluation, frequency: int | None, age: float | None) -> tuple[f
     """Return the largest frequency and the age, as asked for or as seen when the model was fitted."""
     most = None if frequency is None else float(checks.count("frequency", frequency, high=_MOST))
     oldest = None if age is None else checks.number("age", age)
-    if oldest is not None and not 0.0 < oldest < math.inf:
-        raise InvalidArgument(f"age={age!r}: give a time above 0, in {fit.unit}s, for which customers were observed.")
+    if oldest is not None and not 0.0 < oldest <= _OLDEST:
+        raise InvalidArgument(
+            f"age={age!r}: give a time above 0 and up to {_OLDEST:,.0f}, in {fit.unit}s, for which customers were "
+            "observed."
+        )
     return (
-        _remembered(fit.data, "high_frequency", "frequency") if most is None else most,
+        max(1.0, _remembered(fit.data, "high_frequency", "frequency")) if most is None else most,
         _remembered(fit.data, "oldest", "age") if oldest is None else oldest,
     )
 
@@ -126,7 +133,7 @@ def _reach(fit: Evaluation, frequency: int | None, age: float | None) -> tuple[f
 def _remembered(data: Mapping[str, Any], fact: str, name: str) -> float:
     """Return a fact of the data that a fit was made from."""
     value = data.get(fact)
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
         raise InvalidArgument(
             f"{name} missing: this fit does not remember the customers that it was made from (it was saved by an older "
             f"release, or made by hand). Pass {name}=."

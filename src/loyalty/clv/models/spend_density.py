@@ -43,7 +43,7 @@ def spend_density(fit: Fit, summary: CustomerSummary) -> Table:
     edges = 10.0 ** (np.arange(first, last + 1) / per_ten)
     counted = _counted(summary, cells, first, last, per_ten)
     x, customers = _by_purchases(cells)
-    expected = np.diff(_below(fit, x, customers, edges))
+    expected = _inside(fit, x, customers, edges)
     middle = np.sqrt(edges[:-1] * edges[1:])
     return _table(fit, cells, edges, (counted, expected, _density(fit, x, customers, middle)), summary.kind)
 
@@ -80,14 +80,18 @@ def _by_purchases(cells: SpendCells) -> tuple[Floats, Floats]:
     return cells.x[cells.starts], np.add.reduceat(cells.weight, cells.starts)
 
 
-def _below(fit: Fit, x: Floats, customers: Floats, spend: Floats) -> Floats:
-    """Return how many customers are expected to have a mean spend below some values.
+def _inside(fit: Fit, x: Floats, customers: Floats, edges: Floats) -> Floats:
+    """Return how many customers are expected to have a mean spend between each two edges.
 
-    Of x purchases with mean m̄, x·m̄/(γ + x·m̄) is Beta(px, q) over customers.
+    Of x purchases with mean m̄, x·m̄/(γ + x·m̄) is Beta(px, q) over customers, and γ/(γ + x·m̄) is Beta(q, px). Each bar
+    is taken from the side where less is left, so that the far ends of the distribution keep their digits.
     """
     p, q, gamma = fit.values
-    total = x[:, None] * spend
-    return customers @ np.asarray(special.betainc(p * x[:, None], q, total / (gamma + total)), dtype=np.float64)
+    shape, total = p * x[:, None], x[:, None] * edges
+    below = np.asarray(special.betainc(shape, q, total / (gamma + total)), dtype=np.float64)
+    above = np.asarray(special.betainc(q, shape, gamma / (gamma + total)), dtype=np.float64)
+    found: Floats = customers @ np.where(below[:, 1:] < 0.5, np.diff(below), -np.diff(above))
+    return found
 
 
 def _density(fit: Fit, x: Floats, customers: Floats, spend: Floats) -> Floats:

@@ -60,7 +60,9 @@ class SpendTables(Fit):
 
         Returns:
             A row per point of the curve: `rate` (what it is), `value` (money), `density` (over customers) and `share`
-            (of customers at or below the value). Chart: the curve.
+            (of customers at or below the value). A curve ends with a hundredth of the customers beyond it, or with
+            more where that is farther than thirty times the median, which would hide the rest; where no such end is
+            near, and where customers are all but the same, there is a note instead. Chart: the curve.
 
         Examples:
             >>> from loyalty.clv.models.spend import GammaGamma

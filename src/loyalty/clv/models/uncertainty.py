@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from loyalty.clv.models.fits import Fit
 
 __all__ = [
+    "NO_INTERVAL",
     "Prediction",
     "delta_limits",
     "held",
+    "interval_note",
     "log_differences",
     "log_spread",
     "purchase_limits",
@@ -42,7 +44,7 @@ _MOST = 20_000  # purchases counted before the upper end of a predictive interva
 _BLOCK = 200_000  # probabilities found at once
 _NOTHING = 1e-8  # a spread below this part of the steepest slope is none
 
-_NO_INTERVAL = (
+NO_INTERVAL = (
     "No interval where the data determine none of the parameters that the prediction depends on: the notes of the fit "
     "say why."
 )
@@ -70,8 +72,7 @@ class Prediction:
     @property
     def note(self) -> str:
         """Why there is no interval, where there is none; else nothing."""
-        missing = np.isnan(self.low) & ~np.isnan(self.value)
-        return "" if not missing.any() else _NO_INTERVAL
+        return interval_note(self.value, self.low)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-ready values."""
@@ -81,6 +82,12 @@ class Prediction:
             {**lists, "confidence": self.confidence, "kind": self.kind, "note": self.note}
         )
         return ready
+
+
+def interval_note(value: Any, low: Any) -> str:
+    """Return why predictions have no interval, where some have none; else nothing."""
+    missing = np.isnan(low) & ~np.isnan(value)
+    return NO_INTERVAL if missing.any() else ""
 
 
 def log_spread(log_gradient: Floats, log_covariance: Floats) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty import wording
+from loyalty.clv.models import lasting
 from loyalty.tables import Table
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ Floats = NDArray[np.float64]
 _FROM = (1, 2, 4, 10)  # purchases from which on each group of customers begins
 _WIDTHS = (1, 2, 7, 14, 28, 56, 91, 182, 364)  # of a bar, in days; beyond, years
 _MOST_BARS = 30
-_ROUNDING = 1e-6  # of a day
-_FOR_EVER = "in the BG/NBD a customer without a repeat purchase is alive for certain, however long silent"
+_ROUNDING = 0.075  # of a day: what two times in weeks of two decimals may lack together
 
 
 def alive_by_recency(value: CustomerValue) -> Table:
@@ -32,7 +32,7 @@ def alive_by_recency(value: CustomerValue) -> Table:
     """
     fit, summary = value.model.purchases, value.valuation.summary
     cells = summary.cells
-    days = np.floor((cells.T - cells.t_x) * fit.days_per_unit + _ROUNDING).astype(np.int64)
+    days = _whole_days((cells.T - cells.t_x) * fit.days_per_unit)
     width = _width(int(days.max(initial=0)))
     group = np.searchsorted(_FROM, cells.x + 1.0, side="right") - 1
     bars = int(days.max(initial=0)) // width + 1
@@ -41,6 +41,12 @@ def alive_by_recency(value: CustomerValue) -> Table:
     people, alive = (np.bincount(place, one, minlength=len(_FROM) * bars).astype(np.float64) for one in weights)
     there = np.flatnonzero(people)
     return _table(value, there % bars * width, width, there // bars, (people[there], alive[there] / people[there]))
+
+
+def _whole_days(days: Floats) -> NDArray[np.int64]:
+    """Return whole days that have passed; what is next to a day is that day, since times may have been rounded."""
+    nearest = np.rint(days)
+    return np.where(np.abs(days - nearest) <= _ROUNDING, nearest, np.floor(days)).astype(np.int64)
 
 
 def _width(most: int) -> int:
@@ -83,6 +89,6 @@ def _table(value: CustomerValue, start: Any, width: int, group: Any, measured: t
         definition=f"Mean probability ({model}) of still being a customer, of those whose last purchase was so many "
         "days before the end of the window; by purchases so far, the first included.",
         units={"p_alive": "share"},
-        note=_FOR_EVER if model == "BGNBD" else "",
+        note=lasting.certain(model),
         chart="alive_by_recency",
     )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import checks, engines, wording
-from loyalty.clv.valuation.customer_tables import attached, refuse_repeated
-from loyalty.errors import ColumnError, EmptyData, InvalidArgument
+from loyalty.clv.models import lasting
+from loyalty.clv.valuation.customer_tables import attached, refuse_nameless, refuse_repeated
+from loyalty.errors import ColumnError, EmptyData, InvalidArgument, UnsupportedSource
 from loyalty.grouping import MOST_GROUPS
 from loyalty.tables import Table, free_name, group_values
 
@@ -32,7 +33,8 @@ _DIGITS = 12  # to which values of groups are compared: engines add up floats in
 def by_group(value: CustomerValue, labels: Any, column: Any, customer: Any) -> Table:
     """Return the value of each group of customers; see `CustomerValue.by`."""
     summary = value.valuation.summary
-    source = engines.open_source(labels)
+    refuse_nameless(summary, "labels")
+    source = _opened(labels)
     named = _named(source.labels, column, summary.customer if customer is None else customer)
     # A stream can be read only once: from here on what was read of it serves.
     table = getattr(source, "data", labels)
@@ -46,6 +48,19 @@ def by_group(value: CustomerValue, labels: Any, column: Any, customer: Any) -> T
     rows = summary.collect(_sums(value, groups)).to_pylist()
     _refuse(rows, labelled, named)
     return _table(value, sorted(rows, key=_place), str(named["group"]), labelled)
+
+
+def _opened(labels: Any) -> Any:
+    """Return the source of a caller's labels."""
+    try:
+        return engines.open_source(labels)
+    except UnsupportedSource as err:
+        way = "pass a table with a row per customer: the customer column and a column of groups"
+        if hasattr(labels, "customers"):
+            way = "it holds the table as .customers: pass labels=<it>.customers"
+        elif hasattr(labels, "reset_index"):
+            way = "pass labels=<it>.reset_index(), a table with the customers as a column"
+        raise UnsupportedSource(f"labels= is a {type(labels).__name__}, not a table: {way}.") from err
 
 
 def _named(there: Sequence[Any], column: Any, customer: Any) -> dict[str, Any]:
@@ -112,7 +127,8 @@ def _table(value: CustomerValue, rows: list[Row], name: str, labelled: int) -> T
         "mean_p_alive": pa.array([row["alive"] / row["people"] for row in rows], pa.float64()),
         "expected_purchases": pa.array([row["expected"] for row in rows], pa.float64()),
     }
-    data = pa.table({free_name(name, list(_COLUMNS)): group_values([row["group"] for row in rows]), **columns})
+    group = free_name(name, list(_COLUMNS))
+    data = pa.table({group: group_values([row["group"] for row in rows]), **columns})
     return Table(
         name=f"customer value by {name}",
         data=data,
@@ -120,7 +136,13 @@ def _table(value: CustomerValue, rows: list[Row], name: str, labelled: int) -> T
         sentence=_sentence(data, name),
         definition=f"Expected value over {value.terms}, of the customers of each group, its share of what all groups "
         "are worth, and means per customer; the purchases expected are not discounted.",
-        units={"value": "money", "share_of_value": "share", "mean_value": "money", "mean_p_alive": "share"},
+        units={
+            group: "group",
+            "value": "money",
+            "share_of_value": "share",
+            "mean_value": "money",
+            "mean_p_alive": "share",
+        },
         note="; ".join(filter(None, _notes(value, rows, labelled, total))),
         chart="value_by_group",
     )
@@ -146,7 +168,7 @@ def _notes(value: CustomerValue, rows: list[Row], labelled: int, total: float) -
     everybody = value.valuation.summary.n_customers
     without = everybody - math.fsum(row["people"] for row in rows)
     strangers = labelled - sum(row["rows"] for row in rows)
-    notes = []
+    notes = [lasting.certain(value.model.purchases.model)]
     if without > 1e-9 * everybody:
         lost = wording.quantity(value.total.value - total, "money")
         count = round(without) if not value.valuation.summary.weighted else without
@@ -155,6 +177,10 @@ def _notes(value: CustomerValue, rows: list[Row], labelled: int, total: float) -
         notes.append(f"{wording.counted(strangers, 'labels')} of nobody here, left out")
     if not total > 0.0:
         notes.append(f"the value of these customers sums to {wording.plain(total)}: there are no shares of it")
+    below = sum(row["value"] < 0.0 for row in rows)
+    if below:
+        have = "has" if below == 1 else "have"
+        notes.append(f"{wording.counted(below, 'groups')} {have} a negative value: they cost more than they bring")
     if value.terms.horizon is None:
         notes.append("there is no horizon, so expected_purchases is missing")
     return notes

@@ -12,7 +12,7 @@ from loyalty.errors import InvalidArgument, InvalidRows
 if TYPE_CHECKING:
     from loyalty.clv.summaries.summary import CustomerSummary
 
-__all__ = ["attached", "refuse_repeated"]
+__all__ = ["attached", "refuse_nameless", "refuse_repeated"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -31,14 +31,23 @@ def attached(table: Any, summary: CustomerSummary, columns: Mapping[str, Any], a
         InvalidArgument: The summary does not say who is who.
         ColumnError: A column is missing, or the ids are of a kind that cannot match.
     """
+    refuse_nameless(summary, argument, way_out)
+    engine = summary.engine
+    engine.once("customers", lambda: summary.frame().select("customer"))  # whose ids those of the table must match
+    return engine.attach_source(table, columns, "customer").filter(~nw.col("customer").is_null())
+
+
+def refuse_nameless(summary: CustomerSummary, argument: str, way_out: str = "") -> None:
+    """Raise where a summary does not say who is who; arguments as in `attached`.
+
+    Raises:
+        InvalidArgument: It does not.
+    """
     if summary.customer is None:
         raise InvalidArgument(
             f"{argument}= is a table of customers, but this summary does not say who is who: pass customer=<column> to "
             f"CustomerSummary.of{way_out}."
         )
-    engine = summary.engine
-    engine.once("customers", lambda: summary.frame().select("customer"))  # whose ids those of the table must match
-    return engine.attach_source(table, columns, "customer").filter(~nw.col("customer").is_null())
 
 
 def refuse_repeated(frame: Frame, summary: CustomerSummary, what: str, column: Any) -> None:

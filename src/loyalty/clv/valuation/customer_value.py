@@ -161,10 +161,12 @@ class CustomerValue(EstimateSet):
             group, under its column's name; `customers`; `value`; `share_of_value` (of what all groups are worth; NaN
             where that is not above 0); `mean_value` and `mean_p_alive` per customer; `expected_purchases` within the
             horizon. Customers without a row in the table, and rows of nobody who is valued here, are left out and
-            counted in the note. `.plot()` draws it.
+            counted in the note, and so are groups of negative value, beside which shares exceed 100 %. `.plot()` draws
+            it.
 
         Raises:
             InvalidArgument: The column is not said, makes too many groups, or the summary does not say who is who.
+            UnsupportedSource: The labels are no table.
             ColumnError: A column is missing, or no id is that of a customer.
             InvalidRows: Customers have several rows.
             EmptyData: The table holds no customer.
@@ -192,6 +194,15 @@ class CustomerValue(EstimateSet):
         Raises:
             InvalidArgument: The summary is weighted.
             ClosedError: The transactions were closed.
+
+        Examples:
+            >>> import loyalty as ly
+            >>> tx = ly.transactions(ly.datasets.cdnow_sample(), observed_until="1997-09-30")
+            >>> curve = ly.clv(tx, margin=0.3, model="BG/NBD").concentration()
+            >>> print(curve)
+            The most valuable 30 % of customers (708 of 2,357) are expected to bring 78.1 % of the value.
+            >>> curve["customers"][-1], curve["cumulative_value"][-1]
+            (2357, 1.0)
         """
         return concentration.concentration(self)
 
@@ -202,6 +213,17 @@ class CustomerValue(EstimateSet):
             A row per bar of days that holds customers: `days_from`, `days_to` (whole days, both inside), `purchases`
             (so far, the first included: "1", "2–3", "4–9" or "10+"), `customers`, `p_alive` (their mean). `.plot()`
             draws it.
+
+        Raises:
+            ClosedError: The transactions were closed.
+
+        Examples:
+            >>> import loyalty as ly
+            >>> tx = ly.transactions(ly.datasets.cdnow_sample(), observed_until="1997-09-30")
+            >>> table = ly.clv(tx, margin=0.3, model="Pareto/NBD").alive_by_recency()
+            >>> first = next(row for row in table if row["purchases"] == "10+")
+            >>> first["days_from"], first["days_to"], first["customers"], round(first["p_alive"], 2)
+            (0, 13, 17, 0.99)
         """
         return alive.alive_by_recency(self)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import math
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +75,8 @@ def customer_history(tx: Transactions, customer: Any, model: LifetimeFit | CLVMo
         there up to 2000; of a longer time as many in even steps, and the days of purchases with the days before them.
 
     Raises:
-        InvalidArgument: The model is of another kind, or there is no such customer: ids that are like it are named.
+        InvalidArgument: The model is of another kind, or there is no such customer until the end of the window: ids
+            that are like it are named.
 
     Ties and nulls: several purchases on a day (`occasion="order"`) all count on that day.
 
@@ -142,24 +145,48 @@ def _history(
 
 def _purchases(tx: Transactions, customer: Any) -> tuple[Days, Days]:
     """Return the days of a customer's purchases in order, and how many there were on each."""
-    try:
-        one = _attached(tx, customer)
-    except ColumnError as err:  # ids of another kind than those of the log
-        raise _unknown(tx, customer) from err
-    mine = tx.engine.table("purchases").filter(nw.col("day") <= tx.window.last).join(one, on="customer", how="semi")
-    found = tx.collect(mine.group_by("day").agg(n=nw.len())).sort_by("day")
-    if not found.num_rows:
-        raise _unknown(tx, customer)
-    return found["day"].to_numpy().astype(np.int64), found["n"].to_numpy().astype(np.int64)
-
-
-def _attached(tx: Transactions, customer: Any) -> Frame:
-    """Return a customer's id as a table of the engine, spelled as there."""
-    import pandas as pd
-
     if wording.missing(customer):
         raise InvalidArgument(f"customer={customer!r} is no id: rows without one are in no purchase.")
-    ids = pd.DataFrame({"customer": pd.Series([customer], dtype=object)})
+    for ids in _spelled(customer):
+        try:
+            one = _attached(tx, ids)
+        except ColumnError:  # ids of another kind than those of the log
+            continue
+        mine = tx.engine.table("purchases").filter(nw.col("day") <= tx.window.last)
+        found = tx.collect(mine.join(one, on="customer", how="semi").group_by("day").agg(n=nw.len())).sort_by("day")
+        if found.num_rows:
+            return found["day"].to_numpy().astype(np.int64), found["n"].to_numpy().astype(np.int64)
+        _refuse_later(tx, customer, one)
+    raise _unknown(tx, customer)
+
+
+def _refuse_later(tx: Transactions, customer: Any, one: Frame) -> None:
+    """Raise where a customer bought, but only after the end of the window."""
+    rows = tx.engine.rows(tx._spec)  # noqa: SLF001 (the rows that the log leaves out)
+    rows = rows.filter(nw.col("day") > tx.window.last, nw.col("amount") >= 0)
+    first = tx.collect(rows.join(one, on="customer", how="semi").select(nw.col("day").min()))["day"][0].as_py()
+    if first is not None:
+        raise InvalidArgument(
+            f"customer={customer!r} bought for the first time on {periods.to_date(int(first))}, after observed_until="
+            f"{tx.observed_until}: open the transactions with a later observed_until=."
+        )
+
+
+def _spelled(customer: Any) -> Iterator[Any]:
+    """Yield tables of a customer's id, in each type that it may have in the log."""
+    import pandas as pd
+    import pyarrow as pa
+
+    yield pd.DataFrame({"customer": pd.Series([customer], dtype=object)})
+    if isinstance(customer, uuid.UUID):  # a column of UUIDs, not of Python objects
+        yield pd.DataFrame({"customer": [str(customer)]})
+        if hasattr(pa, "uuid"):  # since PyArrow 18
+            storage = pa.array([customer.bytes], pa.binary(16))
+            yield pa.table({"customer": pa.ExtensionArray.from_storage(pa.uuid(), storage)})
+
+
+def _attached(tx: Transactions, ids: Any) -> Frame:
+    """Return a table of ids in the engine, spelled as there."""
     return tx.engine.attach_source(ids, {"customer": "customer"}, "customer")
 
 
@@ -190,7 +217,8 @@ def _otherwise_typed(tx: Transactions, customer: Any) -> Any:
             return None
         other = int(customer)
     try:
-        found = tx.customers.select("customer").join(_attached(tx, other), on="customer", how="semi")
+        ids = next(_spelled(other))
+        found = tx.customers.select("customer").join(_attached(tx, ids), on="customer", how="semi")
     except ColumnError:
         return None
     return other if tx.collect(found.select(n=nw.len()))["n"][0].as_py() else None

@@ -143,7 +143,7 @@ class Terms:
 
     def _said_margin(self) -> str:
         if isinstance(self.margin, float):
-            return wording.level(self.margin)
+            return f"{round(self.margin * 100, 2):g} %"  # sales less cost may be 39.9999 % of them
         return f"by column {self.margin!r}" if isinstance(self.margin, str) else "per customer"
 
 

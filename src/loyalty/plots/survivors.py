@@ -78,5 +78,4 @@ def _axes(ax: Axes, result: Any, colours: Palette) -> None:
     paper.number_ticks(ax.xaxis)
     ax.set_xlim(0.0, max(1.0, float(np.max(paper.column(result.data, "renewal")))))
     ax.set(xlabel=result.units["renewal"], ylabel="share of customers still there")
-    note = f" Note: {result.note}." if result.note else ""
-    paper.titles(ax, paper.headline(result), result.definition + note)
+    paper.titles(ax, paper.headline(result), paper.told(result))

@@ -39,10 +39,9 @@ def scoreboard(result: Any, ax: Axes | None = None) -> Axes:
     title = "Error of forecasts per customer"
     if not rows:
         return paper.blank(ax, title, result.note)
-    note = f" Note: {result.note}." if result.note else ""
-    paper.titles(
-        ax, title, "Root mean squared error; in brackets, how far the total was off. Grey: rules of thumb." + note
-    )
+    note = f"Note: {result.note}." if result.note else ""
+    key = "Root mean squared error; in brackets, how far the total was off. Grey: rules of thumb."
+    paper.titles(ax, title, f"{key} {note}")
     for panel, target, part in zip(paper.panels(ax, [len(part) for part in parts], _AXIS), targets, parts, strict=True):
         _panel(panel, target, part)
     return ax
@@ -64,25 +63,35 @@ def _best(rows: list[Row]) -> Row | None:
 
 def _panel(ax: Axes, target: str, rows: list[Row]) -> None:
     """Draw the errors of one target, the rows in their order."""
-    colours, best = paper.palette(ax), _best(rows)
-    for place, row in enumerate(rows):
-        colour = colours.first if row["kind"] == "model" else paper.mixed(colours, 0.38)
-        width = row["rmse"] if math.isfinite(row["rmse"]) else 0.0
-        ax.barh(place, width, height=0.66, color=colour)
-        offset: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
-        look: dict[str, Any] = {"fontsize": "small", "color": colours.ink}
-        look |= {"fontweight": "bold"} if row is best else {}
-        ax.annotate(paper.safe(_words(row, target, best=row is best)), (width, place), **offset, **look)
+    width, height = paper.size_points(ax)
+    size = min(paper.font_points("small"), 0.8 * height / len(rows))
+    letters = _bars(ax, target, rows, size)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     largest = max((row["rmse"] for row in rows if math.isfinite(row["rmse"])), default=0.0) or 1.0
-    ax.set_xlim(0.0, largest * 1.5)  # with room for the words
-    paper.tidy(ax, colours, grid="x")
+    ax.set_xlim(0.0, largest / min(0.67, max(0.2, 1.0 - letters * 0.6 * size / width)))  # with room for the words
+    paper.tidy(ax, paper.palette(ax), grid="x")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     paper.row_labels(ax, [str(row["name"]).replace("_", " ") for row in rows], 30)
     paper.number_ticks(ax.xaxis, 6, whole=False)
     unit = "money" if target == "revenue" else "purchases"
-    ax.set_xlabel(f"error of {target} per customer ({unit})")
+    label = f"error of {target} per customer ({unit})"
+    ax.set_xlabel(label, fontsize=min(paper.font_points("medium"), width / (0.56 * len(label))))
+
+
+def _bars(ax: Axes, target: str, rows: list[Row], size: float) -> int:
+    """Draw a bar for each row with its words beside it; return how many letters these take."""
+    colours, best = paper.palette(ax), _best(rows)
+    words = [_words(row, target, best=row is best) for row in rows]
+    for place, row in enumerate(rows):
+        colour = colours.first if row["kind"] == "model" else paper.mixed(colours, 0.38)
+        error = row["rmse"] if math.isfinite(row["rmse"]) else 0.0
+        ax.barh(place, error, height=0.66, color=colour)
+        offset: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+        look: dict[str, Any] = {"fontsize": size, "color": colours.ink}
+        look |= {"fontweight": "bold"} if row is best else {}
+        ax.annotate(paper.safe(words[place]), (error, place), **offset, **look)
+    return max(map(len, words)) + 1
 
 
 def _words(row: Row, target: str, *, best: bool) -> str:
