@@ -41,7 +41,7 @@ def run(*arguments, stdin=b""):
     before = sys.stdin, sys.stdout, sys.stderr, sys.argv
     sys.stdin, sys.stdout, sys.stderr, sys.argv = Piped(stdin), Piped(), Piped(), ["loyalty", *arguments]
     try:
-        code = main()
+        code = main(arguments)
         out, err = sys.stdout, sys.stderr
     finally:
         sys.stdin, sys.stdout, sys.stderr, sys.argv = before

@@ -58,9 +58,9 @@ def blocks(page, anchor, kind):
 
 
 def cards(page):
-    """Return the cards of the first section by the anchor of their definition, without "term-"."""
+    """Return the cards of the first section by the anchor of their definition."""
     (found,) = blocks(page, "headlines", Cards)
-    return {card.term.removeprefix("term-"): card for card in found.headlines}
+    return {card.term: card for card in found.headlines}
 
 
 def keys(page, anchor):

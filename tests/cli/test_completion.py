@@ -61,8 +61,8 @@ def in_shell(shell, command, variables):
 
 @pytest.mark.parametrize(("shell", "line"), [
     ("bash", "complete -o default -F _loyalty_completion loyalty"),
-    ("zsh", "compdef _loyalty_completion loyalty"),
-    ("fish", "complete --command loyalty"),
+    pytest.param("zsh", "compdef _loyalty_completion loyalty", marks=pytest.mark.slow),
+    pytest.param("fish", "complete --command loyalty", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_script_is_shown_for_the_shell_it_is_asked_in(on_path, shell, line):
     script = in_shell(shell, "loyalty --show-completion", on_path)
@@ -72,8 +72,8 @@ def test_script_is_shown_for_the_shell_it_is_asked_in(on_path, shell, line):
 
 @pytest.mark.parametrize(("shell", "prompt"), [
     ("bash", "bash --rcfile {home}/.bashrc -i"),
-    ("zsh", "zsh -i"),
-    ("fish", "fish -i"),
+    pytest.param("zsh", "zsh -i", marks=pytest.mark.slow),
+    pytest.param("fish", "fish -i", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_tab_completes_once_installed(on_path, shell, prompt):
     assert "completion installed in" in in_shell(shell, "loyalty --install-completion", on_path)

@@ -83,6 +83,7 @@ def test_unknown_endings(files, tmp_path, path):
 
 
 UNIQUE = uuid.UUID(int=7)
+QUICK = {"BIGINT", "UUID", "VARCHAR"}
 IDS = [
     ("BIGINT", [2**62, -1], [str(2**62), "-1"]),
     ("DECIMAL(38, 0)", [2**100, 1], [str(2**100), "1"]),
@@ -101,7 +102,10 @@ IDS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "ids", "texts"), IDS, ids=[kind for kind, *_ in IDS])
+@pytest.mark.parametrize(
+    ("kind", "ids", "texts"),
+    [pytest.param(*one, marks=[] if one[0] in QUICK else pytest.mark.slow, id=one[0]) for one in IDS],
+)
 def test_ids_of_every_type(tmp_path, kind, ids, texts):
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE t (customer_id {kind}, date DATE, amount DOUBLE)")
@@ -162,3 +166,40 @@ def test_csv_is_utf_8_whatever_the_terminal_speaks(tmp_path):
     (tmp_path / "a.csv").write_text("customer_id,date,amount\nÄnn 客,2024-01-05,3\n", encoding="utf-8")
     done = run("segments", tmp_path / "a.csv", "-o", "-", "-q")
     assert pd.read_csv(io.BytesIO(done.out))["customer_id"].tolist() == ["Änn 客"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report", "{log}", "--wallet", "{mine}", "-o", "{mine}"),
+        ("report", "{log}", "--surveys", "{mine}", "-o", "{folder}/../{name}/mine.csv"),
+        ("segments", "{mine}", "-o", "{mine}"),
+        ("score", "{log}", "--model", "{mine}", "--save-model", "{mine}"),
+        ("score", "{log}", "--model", "{mine}", "-o", "{mine}"),
+    ],
+)
+def test_nothing_that_is_read_is_replaced(files, tmp_path, arguments):
+    mine = tmp_path / "mine.csv"
+    mine.write_text("customer_id,category_spend\n00001,100\n")
+    places = {"log": files["orders.csv"], "mine": mine, "folder": tmp_path, "name": tmp_path.name}
+    done = run(*(part.format(**places) for part in arguments), "--force")
+    assert (done.code, done.out) == (2, b"")
+    assert "is what is read from" in done.err
+    assert mine.read_text() == "customer_id,category_spend\n00001,100\n"
+
+
+def test_two_results_need_two_files(files, tmp_path):
+    path = tmp_path / "x.csv"
+    done = run(
+        "score", files["orders.csv"], "-o", path, "--save-model", tmp_path / ".." / tmp_path.name / "x.csv", "-f"
+    )
+    assert (done.code, done.out) == (2, b"")
+    assert "would be written twice" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("segments",), ("score",), ("backtest", "--split", "2022-12-31")])
+def test_standard_output_holds_one_result(command):
+    done = run(command[0], "none.csv", *command[1:], "--json", "-o", "-")
+    assert (done.code, done.out) == (2, b"")
+    assert "--json and --output -" in done.err

@@ -1,5 +1,7 @@
 """`loyalty report` and `loyalty demo`: what they hand to `loyalty.report`, and where the page goes."""
 
+import types
+
 import pytest
 
 from command import run
@@ -8,7 +10,10 @@ from command import run
 class Page:
     """What `loyalty.report` returns, as far as the command knows it."""
 
-    def html(self):
+    numbers = types.SimpleNamespace(has=bool)
+
+    def html(self, progress=lambda *_told: None):
+        progress(1, 1, "pictures")
         return "<!doctype html><title>Ä</title>"
 
 
@@ -100,3 +105,14 @@ def test_the_page_itself(files, tmp_path):
     said = run("report", files["orders.csv"], "--language", "xx", "-q", "-o", "-")
     assert (said.code, said.out) == (2, b"")
     assert said.err.startswith("loyalty: --language 'xx'")
+
+
+def test_a_file_that_cannot_be_used_is_no_page(tmp_path):
+    rows, answers = tmp_path / "rows.csv", tmp_path / "answers.csv"
+    rows.write_text("customer_id,date,amount\na,2024-01-01,5\na,2024-02-01,5\nb,2024-01-03,7\n")
+    answers.write_text("rating\n9\n")
+    for column, why in ((), "score"), (("--score", "rating"), None):
+        done = run("report", rows, "--surveys", answers, *column, "-o", tmp_path / "page.html", "--force")
+        assert done.code == (1 if why else 0), done
+        assert (tmp_path / "page.html").exists() is not bool(why)
+        assert (why or "") in done.err

@@ -28,7 +28,7 @@ def temporary(tmp_path, monkeypatch):
         ("orders.sqlite", ("--table", "ORDERS")),
     ],
 )
-@pytest.mark.parametrize("piped", [False, True])
+@pytest.mark.parametrize("piped", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_kind_of_source(files, tx, temporary, name, more, piped):
     source = "-" if piped else files[name]
     done = run("metrics", source, *more, "--only", "upsell_ratio", stdin=files[name].read_bytes() if piped else b"")
@@ -102,3 +102,60 @@ def test_rows_by_another_column_are_read_again(files, tx, name):
     expected = ly.historical_value(tx, "cost").mean.value
     assert done.code == 0, done.err
     assert f"{expected:.6f}"[:8] in done.text
+
+
+def test_no_row_is_counted_twice(tmp_path):
+    path = tmp_path / "o.csv"
+    path.write_text("customer_id,date,amount\n1,2024-01-05,3\n")
+    (tmp_path / "other.csv").symlink_to(path)
+    for sources in (
+        [path, path],
+        [path, tmp_path / "o.*"],
+        [tmp_path / "o*.csv"],
+        [path, tmp_path / "." / "other.csv"],
+    ):
+        done = run("metrics", *sources)
+        assert (done.code, done.out, done.err.count("\n")) == (2, b"", 1)
+        assert "counted twice" in done.err
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.csv", "s3://bucket/*.parquet"])
+def test_nothing_is_fetched(address):
+    for arguments in ((address,), ("none.csv", "--surveys", address)):
+        done = run("metrics", *arguments)
+        assert (done.code, done.out, done.err.count("\n")) == (2, b"", 1)
+        assert f"{address!r} is no file of this machine" in done.err
+
+
+def test_messages_say_what_to_do(files, tmp_path):
+    (tmp_path / "empty.csv").touch()
+    done = run("metrics", tmp_path / "empty.csv")
+    assert (done.code, "is empty" in done.err) == (1, True)
+    (tmp_path / "old.csv").write_bytes("customer_id,date,amount\nJosé,2024-01-05,3\n".encode("cp1252"))
+    done = run("metrics", tmp_path / "old.csv")
+    assert (done.code, "iconv -f WINDOWS-1252" in done.err) == (1, True)
+    done = run("metrics", files["orders.csv"], "--surveys", files["orders.sqlite"])
+    assert (done.code, "--table" in done.err, "export it" in done.err) == (2, False, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("report", "--currency", "eur"),
+        ("report", "--language", "fr"),
+        ("report", "--listed", "5000"),
+        ("report", "--inactive-after", "foo"),
+        ("report", "--horizon", "1 year"),
+        ("metrics", "--inactive-after", "foo"),
+        ("score", "--horizon", "foo"),
+        ("score", "--acquired-from", "foo"),
+        ("backtest", "--split", "foo"),
+    ],
+)
+def test_what_is_not_allowed_is_said_before_anything_is_read(files, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("loyalty.engines.open_source", lambda *_: pytest.fail("read"))
+    done = run(arguments[0], files["orders.csv"], *arguments[1:])
+    assert (done.code, done.out, done.err.count("\n")) == (2, b"", 1)
+    assert arguments[1] in done.err
+    assert repr(arguments[2]) in done.err or arguments[2] in done.err

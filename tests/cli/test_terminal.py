@@ -58,7 +58,7 @@ def test_progress_is_shown_and_cleared_away(files, tx):
     ]
 
 
-@pytest.mark.parametrize("quiet", ["--quiet", "dumb"])
+@pytest.mark.parametrize("quiet", ["--quiet", pytest.param("dumb", marks=pytest.mark.slow)])
 def test_no_progress_where_it_is_not_wanted(files, quiet):
     arguments = ["metrics", files["orders.csv"], "--only", "upsell_ratio"]
     process = spawn(*arguments, "--quiet") if quiet == "--quiet" else spawn(*arguments, TERM="dumb")
@@ -68,6 +68,7 @@ def test_no_progress_where_it_is_not_wanted(files, quiet):
     assert "Reading" not in out
 
 
+@pytest.mark.slow
 def test_results_in_a_pipe_beside_progress_at_the_terminal(files, tmp_path):
     """As `loyalty metrics … --json > numbers.json` typed by hand."""
     code = (
@@ -97,7 +98,14 @@ def test_interrupted_it_leaves_the_terminal_in_order(files):
     assert left(out)[-1] == "loyalty: interrupted."
 
 
-@pytest.mark.parametrize(("more", "bold"), [({}, True), ({"NO_COLOR": "1"}, True), ({"TERM": "dumb"}, False)])
+@pytest.mark.parametrize(
+    ("more", "bold"),
+    [
+        ({}, True),
+        pytest.param({"NO_COLOR": "1"}, True, marks=pytest.mark.slow),
+        pytest.param({"TERM": "dumb"}, False, marks=pytest.mark.slow),
+    ],
+)
 def test_headings_stand_out_but_numbers_stay_plain(files, more, bold):
     out, code = seen(spawn("metrics", files["orders.csv"], "-q", **more))
     assert code == 0
@@ -106,20 +114,26 @@ def test_headings_stand_out_but_numbers_stay_plain(files, more, bold):
     assert re.search(r"Repurchase rate +\d", out)
 
 
-@pytest.mark.parametrize("columns", [80, 120])
-def test_tables_fit_the_terminal(files, columns):
-    for arguments in (["metrics"], ["segments"], ["backtest", "--split", "2022-12-31", "--model", "BGNBD"]):
-        out, code = seen(spawn(arguments[0], files["orders.csv"], "-q", *arguments[1:], columns=columns))
-        assert code == 0
-        lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", out).split("\r\n")]
-        assert max(map(len, lines)) <= columns
-        assert "…" not in out
-        rules = [line for line in lines if line.startswith("──")]
-        assert rules
-        for rule in rules:  # numbers under every heading, none of them broken
-            place = lines.index(rule)
-            last = next(line for line in lines[place + 1 :] if len(line) > len(rule) // 2)
-            assert re.search(r"\d", last)
+BACKTEST = ("backtest", "--split", "2022-12-31", "--model", "BGNBD")
+
+
+@pytest.mark.parametrize(("command", "columns"), [
+    (("segments",), 80),
+    *(pytest.param(command, columns, marks=pytest.mark.slow) for command in (("metrics",), BACKTEST)
+      for columns in (80, 120)),
+])  # fmt: skip
+def test_tables_fit_the_terminal(files, command, columns):
+    out, code = seen(spawn(command[0], files["orders.csv"], "-q", *command[1:], columns=columns))
+    assert code == 0
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", out).split("\r\n")]
+    assert max(map(len, lines)) <= columns
+    assert "…" not in out
+    rules = [line for line in lines if line.startswith("──")]
+    assert rules
+    for rule in rules:  # numbers under every heading, none of them broken
+        place = lines.index(rule)
+        last = next(line for line in lines[place + 1 :] if len(line) > len(rule) // 2)
+        assert re.search(r"\d", last)
 
 
 def test_standard_input_from_a_keyboard_is_refused():
@@ -128,14 +142,26 @@ def test_standard_input_from_a_keyboard_is_refused():
     assert "nothing is piped into it" in out
 
 
+@pytest.mark.slow
 def test_a_terminal_of_one_column(files):
     out, code = seen(spawn("segments", files["orders.csv"], "-q", columns=1))
     assert code == 0
     assert "Champions" in out
 
 
-def test_help_fits_80_columns():
-    for command in ([], ["report"], ["score"]):
-        out, code = seen(spawn(*command, "--help", columns=80))
-        assert code == 0
-        assert max(len(line) for line in re.sub(r"\x1b\[[0-9;]*m", "", out).split("\r\n")) <= 80
+@pytest.mark.parametrize("command", ["score", *(pytest.param(name, marks=pytest.mark.slow) for name in ("", "report"))])
+def test_help_fits_80_columns(command):
+    out, code = seen(spawn(*command.split(), "--help", columns=80))
+    assert code == 0
+    assert max(len(line) for line in re.sub(r"\x1b\[[0-9;]*m", "", out).split("\r\n")) <= 80
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_a_terminal_obeys_no_id(tmp_path, debug):
+    path = tmp_path / "a.csv"
+    path.write_text(f"customer_id,date,amount\n\x1b[31mé\x9b,{'x' if debug else '2024-01-05'},3\n2,\x1b[7m,3\n")
+    more = [*debug, "--invalid", "raise" if debug else "exclude"]
+    out, code = seen(spawn("segments", path, "-q", "-o", "-", *more))
+    assert code == (1 if debug else 0)
+    assert "\x1b" not in out
+    assert ("\\x1b[7m" in out) if debug else ('"\\x1b[31mé\\x9b",' in out)

@@ -243,3 +243,28 @@ def test_head_of_files(tmp_path):
     (tmp_path / "a.csv").write_text("a;a;b\n1;2;3\n4;5;6\n")
     head = open_source(tmp_path / "a.csv").head(1)
     assert head.to_pylist() == [{"c0": "1", "c1": "2", "c2": "3"}]
+
+
+def test_sqlite_tables_of_many_columns(tmp_path):
+    names = [f"x{place}" for place in range(1, 701)]
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        connection.execute(f"CREATE TABLE t (customer_id, {', '.join(names)})")
+        connection.execute("INSERT INTO t (customer_id, x1, x99, x100, x333, x700) VALUES ('a', 1, 2.5, 'b', 2, 'c')")
+    connection.close()
+    table = open_table(tmp_path / "a.db", "t")
+    found = dict(zip(table.labels, table.head(5).to_pylist()[0].values(), strict=True))
+    assert {name: value for name, value in found.items() if value is not None} == {
+        "customer_id": "a", "x1": 1, "x99": 2.5, "x100": "b", "x333": 2, "x700": "c"
+    }  # fmt: skip
+
+
+def test_own_connections_load_nothing_from_elsewhere():
+    from loyalty.engines import connections
+
+    with connections.brief() as connection:
+        found = connection.sql("SELECT name, value FROM duckdb_settings() WHERE name LIKE 'auto%known_extensions'")
+        assert dict(found.fetchall()) == dict.fromkeys(
+            ("autoinstall_known_extensions", "autoload_known_extensions"), "false"
+        )
+        with pytest.raises(duckdb.Error, match="httpfs"):
+            connection.read_csv("http://localhost:1/a.csv")

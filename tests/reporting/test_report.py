@@ -38,23 +38,23 @@ def test_the_function_is_not_hidden_by_its_room():
 
 
 def test_nothing_is_printed_and_the_transactions_stay_open(tx, capfd):
-    page = report(tx)
-    page.html()
+    report(tx)
     assert capfd.readouterr() == ("", "")
     assert float(ly.repurchase_rate(tx)) == 0.5
 
 
-def test_a_report_outlives_its_transactions(tx):
+def test_a_report_outlives_its_transactions(tx, capfd):
     page = report(tx)
     tx.close()
     assert page.html().startswith("<!doctype html>")
+    assert capfd.readouterr() == ("", "")
     assert json.loads(json.dumps(page.to_dict(), allow_nan=False))["transactions"]["customers"] == 2
     with pytest.raises(ClosedError):
         report(tx)
 
 
-def test_a_report_cannot_be_changed(tx):
-    page = report(tx)
+def test_a_report_cannot_be_changed():
+    page = reported.cdnow()
     with pytest.raises(AttributeError):
         page.language = "es"
     assert isinstance(copy.copy(page), Report)
@@ -101,17 +101,26 @@ def test_saved_whole_and_replaced_only_if_it_may_be(tx, tmp_path):
         page.save(tmp_path / "nowhere" / "report.html")
 
 
+def test_pictures_that_are_drawn_are_told(tx):
+    page, told = report(tx), []
+    kept = next(one for one in page.document.sections if one.anchor == "concentration")
+    some = dataclasses.replace(page, document=dataclasses.replace(page.document, sections=(kept,), terms=()))
+    assert some.html(progress=lambda *step: told.append(step)) == some.html()
+    assert told == [(1, 1, "pictures")]
+
+
 def test_notebooks_show_the_page_in_a_frame(tx):
     shown = without_pictures(report(tx, title="<i>Shop</i>"))._repr_html_()
-    assert shown.startswith("<iframe srcdoc=")
+    assert shown.startswith('<iframe sandbox="allow-scripts" srcdoc=')
     assert "<i>Shop" not in shown
     assert shown.count("<") == 2  # the frame, and nothing of the page outside its attribute
 
 
 def test_title_and_currency(tx):
-    assert report(tx, title="Shop").document.title == Verbatim("Shop")
-    assert report(tx, title="  ").document.title == Said("report.title", {})
-    assert "€25.00" in without_pictures(report(tx, currency="EUR")).html()
+    page = report(tx, title="Shop", currency="EUR")
+    assert page.document.title == Verbatim("Shop")
+    assert reported.full().document.title == Said("report.title", {})
+    assert "€25.00" in without_pictures(page).html()
 
 
 @pytest.mark.parametrize(
@@ -124,6 +133,8 @@ def test_title_and_currency(tx):
         ({"listed": 10**6}, "listed="),
         ({"currency": "euro"}, "currency="),
         ({"currency": None}, "currency="),
+        ({"currency": "XXX"}, "currency="),
+        ({"currency": "ZZZ"}, "currency="),
         ({"title": 7}, "title="),
         ({"language": "fr"}, "language="),
         ({"horizon": "1 year"}, "horizon="),

@@ -13,7 +13,7 @@ from loyalty.errors import LoyaltyWarning
 from loyalty.reporting.report import report
 
 
-@pytest.mark.parametrize("model", ["BG/NBD", "ParetoNBD", ly.MBGNBD(l2=0.1)])
+@pytest.mark.parametrize("model", ["BG/NBD", pytest.param("ParetoNBD", marks=pytest.mark.slow), ly.MBGNBD(l2=0.1)])
 def test_models_are_taken_as_by_clv(model):
     page_model = report_of_cdnow_sample(model).numbers["value"].model.purchases
     name = "BGNBD" if model == "BG/NBD" else getattr(model, "name", model)
@@ -42,6 +42,7 @@ def hostile():
     return frame.assign(product=[HOSTILE[place % len(HOSTILE)] for place in range(len(frame))])
 
 
+@pytest.mark.slow
 def test_hostile_names_are_shown_as_text():
     with ly.transactions(hostile(), customer="<b>who</b>", product="product") as tx:
         page = report(tx, title="<script>alert(2)</script>", model="NBD", listed=20)
@@ -56,6 +57,7 @@ def test_hostile_names_are_shown_as_text():
         assert len(shown) < 2_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ids",
     [
@@ -80,6 +82,7 @@ def test_ids_of_every_type_are_named(ids):
     assert named == [str(int(one)) if isinstance(one, float) and one.is_integer() else str(one) for one in kept]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["polars", "pyarrow", "relation", "parquet"])
 def test_other_sources_give_the_same_page(kind, tmp_path):
     frame = ly.datasets.cdnow_sample()

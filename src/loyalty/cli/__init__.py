@@ -1,5 +1,5 @@
 """The command `loyalty`: arguments → library → terminal."""
 
-from loyalty.cli.app import main
+from loyalty.cli.entry import main
 
 __all__ = ["main"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import loyalty
-from loyalty.cli import failures, stopping
+from loyalty.cli import failures
 from loyalty.cli.commands.backtest import backtest
 from loyalty.cli.commands.demo import demo
 from loyalty.cli.commands.metrics import metrics
@@ -20,7 +19,7 @@ from loyalty.cli.commands.score import score
 from loyalty.cli.commands.segments import segments
 from loyalty.cli.options import with_options
 
-__all__ = ["app", "main"]
+__all__ = ["app", "run"]
 
 
 def _unwrapped(text: str | None) -> str:
@@ -61,34 +60,35 @@ def _root(
         raise typer.Exit(failures.USAGE)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code.
-
-    Args:
-        arguments: What follows the command's name; that of the process if None.
-
-    Returns:
-        0: done; 1: the data or the numbers do not allow it; 2: wrong usage; 3: a file cannot be written; 70: an error
-        of the program; 130 and 143: interrupted, terminated; 141: nobody reads the output any more.
-    """
-    given = sys.argv[1:] if arguments is None else list(arguments)
+def run(given: list[str]) -> int:
+    """Run the command with its arguments, and return its exit code once everything is written."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a sign that a terminal cannot show stops nothing
-    with stopping.stoppable():
-        code = _run(given)
-        return _flushed(code)
+    return _flushed(_run(given))
+
+
+def _command() -> Any:
+    """Return the command as the terminal sees it: Typer would show that a flag is a <bool>."""
+    group: Any = typer.main.get_command(app)
+    for command in (group, *group.commands.values()):
+        for option in command.params:
+            if getattr(option, "is_flag", False):
+                option.metavar = ""
+    return group
 
 
 def _run(given: list[str]) -> int:
     """Run the command; what fails while its arguments are read is said here, the rest by `failures.guarded`."""
     try:
-        code = typer.main.get_command(app).main(given, prog_name="loyalty", standalone_mode=False)
-    except SystemExit as end:  # completion ends so
+        code = _command().main(given, prog_name="loyalty", standalone_mode=False)
+    except SystemExit as end:  # completion ends so, and Rich where it cannot write help
+        if isinstance(end.__context__, BrokenPipeError):
+            return failures.said(end.__context__)
         return end.code if isinstance(end.code, int) else 0
     except BaseException as error:  # noqa: BLE001 (every end has its code)
         return failures.said(failures.unwritten(error) if isinstance(error, OSError) else error)
-    return stopping.code() or (code if isinstance(code, int) else failures.DONE)
+    return code if isinstance(code, int) else failures.DONE
 
 
 def _flushed(code: int) -> int:

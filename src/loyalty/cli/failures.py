@@ -14,7 +14,18 @@ import typer
 from loyalty.cli import stopping
 from loyalty.errors import InvalidArgument, InvalidModelFile, LoyaltyError, OutputError
 
-__all__ = ["DONE", "USAGE", "WrongUsage", "guarded", "in_options", "one_line", "options_of", "said", "unwritten"]
+__all__ = [
+    "DONE",
+    "USAGE",
+    "WrongUsage",
+    "guarded",
+    "in_options",
+    "one_line",
+    "options_of",
+    "said",
+    "unwritten",
+    "visible",
+]
 
 DONE, REFUSED, USAGE, UNWRITTEN, INTERNAL, NO_READER = 0, 1, 2, 3, 70, 141
 
@@ -48,7 +59,7 @@ def guarded(options: Mapping[str, str], *, debug: bool) -> Iterator[None]:
         raise
     except BaseException as error:  # noqa: BLE001 (every end has its code)
         if debug:
-            traceback.print_exc()
+            _show("".join(traceback.format_exception(error)))
         raise typer.Exit(said(error, options)) from None
 
 
@@ -60,7 +71,7 @@ def said(error: BaseException, options: Mapping[str, str] | None = None) -> int:
         options: The library's arguments to the command's options.
     """
     if stopping.code():
-        _say("interrupted." if stopping.code() == 130 else "terminated.")
+        stopping.say()
         return stopping.code()
     if isinstance(error, BrokenPipeError):
         return NO_READER  # the reader has what it wanted
@@ -132,10 +143,26 @@ def one_line(text: str) -> str:
     return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], " ".join(filter(None, parts)))
 
 
+def visible(text: str) -> str:
+    r"""Return lines of text in which nothing moves a cursor or turns a direction, as a terminal may be given them.
+
+    Examples:
+        >>> print(visible("a\tb" + chr(10) + chr(27) + "[31m"))
+        a\tb
+        \x1b[31m
+    """
+    return "\n".join(_CONTROLS.sub(lambda found: repr(found[0])[1:-1], line) for line in text.split("\n"))
+
+
 def _say(sentence: str) -> None:
-    """Write a line to standard error; where that is closed too, there is nobody left to tell."""
+    """Write a line to standard error."""
+    _show(f"loyalty: {one_line(sentence)}\n")
+
+
+def _show(text: str) -> None:
+    """Write to standard error; where that is closed too, there is nobody left to tell."""
     try:
-        sys.stderr.write(f"loyalty: {one_line(sentence)}\n")
+        sys.stderr.write(visible(text))
         sys.stderr.flush()
     except (OSError, ValueError):
         return

@@ -54,6 +54,18 @@ _PERHAPS = {
         zahlung erlos erloes netto brutto gesamt
     """,
 }
+# Names of numbers that are no money: never taken for an amount because no other number is there.
+_NO_MONEY = """
+    qty quantity quantities units unit unitssold items item itemcount pieces pcs count counts number no num nr n
+    volume weight size age year month week quarter day hour score rating rank points stars percent percentage rate
+    index row rowid id order orderid orderno ordernumber invoice invoiceid invoiceno zip zipcode postcode phone
+    product productid sku ean store storeid shopid discount discounts tax vat cost costs
+    cantidad unidades unidad piezas articulos numero peso volumen edad ano mes semana puntos puntuacion porcentaje
+    pedido idpedido numeropedido factura idproducto producto tienda codigopostal telefono descuento impuesto iva coste
+    costo menge anzahl stueck stuck stueckzahl stuckzahl einheiten nummer gewicht alter jahr monat woche punkte
+    bewertung prozent bestellung bestellnummer bestellnr bestellid rechnung rechnungsnummer rechnungsnr artikel
+    artikelnummer artikelnr filiale plz postleitzahl telefon rabatt steuer mwst kosten
+"""
 _KINDS = {"customer": {"text", "numbers", "other"}, "date": {"dates", "text"}, "amount": {"numbers"}}
 
 
@@ -113,6 +125,8 @@ def by_kind(role: str, seen: Mapping[str, Look]) -> list[str]:
     """Return the one column that can be a date or an amount by what it holds, if there is only one."""
     wanted = {"date": "dates", "amount": "numbers"}.get(role)
     hits = [label for label, look in seen.items() if look.kind == wanted]
+    if role == "amount":
+        hits = [label for label in hits if _plain(label) not in _NO_MONEY.split()]
     return hits if len(hits) == 1 else []
 
 

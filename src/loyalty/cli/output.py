@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from loyalty import wording, writing
-from loyalty.cli.failures import WrongUsage, unwritten
+from loyalty.cli.failures import WrongUsage, unwritten, visible
 from loyalty.errors import InvalidModelFile, OutputError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STANDARD_OUTPUT",
     "Place",
+    "check_apart",
     "check_place",
     "rows_place",
     "save_model",
@@ -58,18 +59,26 @@ class Place:
         return f"{wording.counted(count, 'customers')} written to {where}"
 
 
-def check_place(path: str, sources: Sequence[str], *, force: bool) -> None:
+def check_place(path: str, sources: Sequence[str | None], *, force: bool) -> None:
     """Raise where a file cannot be written, before the work whose result it would hold.
 
     Args:
         path: The file.
-        sources: The paths and globs that rows are read from: what is read is not replaced.
+        sources: The paths and globs of everything that is read: none of it is replaced. None stands for what is not
+            given.
         force: Whether a file that is there may be replaced.
     """
     writing.place_for(path, replace=force)
-    for source in sources:
+    for source in filter(None, sources):
         if any(Path(found).exists() and Path(found).samefile(path) for found in _read_from(source, path)):
             raise WrongUsage(f"{path!r} is what is read from: write to another file.")
+
+
+def check_apart(*paths: str | None) -> None:
+    """Raise where two results would be written to one file."""
+    places = [Path(path).resolve() for path in paths if path not in {None, STANDARD_OUTPUT}]
+    if len(set(places)) < len(places):
+        raise WrongUsage(f"{str(places[0])!r} would be written twice: give every result a file of its own.")
 
 
 def _read_from(source: str, path: str) -> list[str]:
@@ -77,12 +86,20 @@ def _read_from(source: str, path: str) -> list[str]:
     return [source, *glob.glob(source, recursive=True)] if Path(path).exists() else []  # noqa: PTH207 (any folder)
 
 
-def rows_place(output: RowsOutput, sources: Sequence[str]) -> Place | None:
-    """Return where a row per customer goes, known to be writable; None where they are not asked for."""
+def rows_place(output: RowsOutput, sources: Sequence[str | None], *, json: bool) -> Place | None:
+    """Return where a row per customer goes, known to be writable; None where they are not asked for.
+
+    Args:
+        output: What was asked for.
+        sources: As in `check_place`.
+        json: Whether a summary goes to standard output as JSON.
+    """
     path = output.output
     if path is None:
         return None
     if path == STANDARD_OUTPUT:
+        if json:
+            raise WrongUsage("--json and --output - both write to standard output: give --output a file, or leave one.")
         return Place(path, "csv", output.force)
     kind = _FORMATS.get(Path(path).suffix.lower())
     if kind is None:
@@ -106,12 +123,23 @@ def write_rows(place: Place, rows: Any, widen: Widen | None = None) -> int:
     batches = (batch if widen is None else widen(batch) for batch in _chained(first, reader))
     if place.path == STANDARD_OUTPUT:
         with to_standard_output() as out:
-            return _as_csv(batches, out.buffer)
+            return _as_csv(batches, _Screen(out) if out.isatty() else out.buffer)
     with writing.whole_file(place.path, replace=place.force) as beside:
         if place.format == "parquet":
             return _as_parquet(batches, beside)
         with beside.open("wb") as file:
             return _as_csv(batches, file)
+
+
+class _Screen:
+    """A terminal: ids and names that hold commands for one are shown, and not obeyed."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, data: bytes) -> None:
+        """Write lines of UTF-8."""
+        self._out.write(visible(data.decode()))
 
 
 def _chained(first: pa.RecordBatch, reader: Any) -> Iterator[pa.RecordBatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,10 @@ def show(*parts: Any) -> None:
     from rich.text import Text
 
     with to_standard_output() as out:
-        console = Console(file=out, highlight=False, markup=False, emoji=False)
-        room = shutil.get_terminal_size().columns if out.isatty() else _NATURAL
+        terminal = out.isatty()
+        text = io.StringIO()  # Rich would end the process itself where nobody reads
+        console = Console(file=text, force_terminal=terminal or None, highlight=False, markup=False, emoji=False)
+        room = shutil.get_terminal_size().columns if terminal else _NATURAL
         for part in parts:
             if isinstance(part, str):
                 console.width = room
@@ -39,6 +42,7 @@ def show(*parts: Any) -> None:
             else:
                 table, console.width = _table(part[0], part[1], room)
                 console.print(table)
+        out.write(text.getvalue())
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], room: int) -> tuple[Any, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ import typer
 
 from loyalty.cli import columns
 from loyalty.cli.failures import WrongUsage
-from loyalty.errors import EmptyData
+from loyalty.errors import EmptyData, InvalidArgument
 
 if TYPE_CHECKING:
     from loyalty.cli.options import Source
@@ -37,38 +37,61 @@ def opened(source: Source, terminal: Terminal) -> Iterator[Transactions]:
         LoyaltyError: It cannot be read, or its rows cannot be used.
         typer.Exit: Columns are not named; what to do has been said.
     """
-    from loyalty import engines
-    from loyalty.transactions import transactions
-
     with _as_paths(source.source, terminal) as paths:
-        with terminal.progress() as progress:
-            progress.step("looking at the columns")
-            data = engines.open_source(list(paths), source.table)
-            named = columns.named(source, data)
-        if named is None:
-            raise typer.Exit(2)
-        if told := columns.told(source, named):
-            terminal.note(told)
-        with terminal.progress() as progress:
-            progress.step("reading the rows")
-            tx = transactions(
-                list(paths),
-                table=source.table,
-                **named,
-                order=source.order,
-                product=source.product,
-                discount=source.discount,
-                cost=source.cost,
-                observed_from=source.observed_from,
-                observed_until=source.observed_until,
-                occasion=source.occasion,
-                returns=source.returns,
-                invalid=source.invalid,
-                timezone=source.timezone,
-            )
-        with tx:
+        named = _columns(source, paths, terminal)
+        with _rows(source, paths, named, terminal) as tx:
             terminal.note(str(tx))
             yield tx
+
+
+def _columns(source: Source, paths: list[str], terminal: Terminal) -> dict[str, str]:
+    """Return role → column, once it is known that the source can be read."""
+    from loyalty import engines
+
+    with terminal.progress() as progress:
+        progress.step("looking at the columns")
+        data = engines.open_source(list(paths), source.table)
+        _check_once(getattr(data, "paths", []))
+        named = columns.named(source, data)
+    if named is None:
+        raise typer.Exit(2)
+    if told := columns.told(source, named):
+        terminal.note(told)
+    return named
+
+
+def _check_once(paths: Sequence[str]) -> None:
+    """Raise where the rows of a file would be counted twice."""
+    seen: dict[Path, str] = {}
+    for path in paths:
+        place = Path(path).resolve()
+        if place in seen:
+            which = f"{path!r} is met twice" if seen[place] == path else f"{seen[place]!r} and {path!r} are one file"
+            raise WrongUsage(f"{which}, whose rows would be counted twice: name every file once.")
+        seen[place] = path
+
+
+def _rows(source: Source, paths: list[str], named: dict[str, str], terminal: Terminal) -> Transactions:
+    """Return the transactions, read with all that was said of them."""
+    from loyalty.transactions import transactions
+
+    with terminal.progress() as progress:
+        progress.step("reading the rows")
+        return transactions(
+            list(paths),
+            table=source.table,
+            **named,
+            order=source.order,
+            product=source.product,
+            discount=source.discount,
+            cost=source.cost,
+            observed_from=source.observed_from,
+            observed_until=source.observed_until,
+            occasion=source.occasion,
+            returns=source.returns,
+            invalid=source.invalid,
+            timezone=source.timezone,
+        )
 
 
 def check_tables(*paths: str | None) -> None:
@@ -81,7 +104,14 @@ def check_tables(*paths: str | None) -> None:
     from loyalty import engines
 
     for path in filter(None, paths):
-        _ = engines.open_source(path).labels
+        try:
+            _ = engines.open_source(path).labels
+        except InvalidArgument as error:
+            if "is a database" in str(error):
+                raise WrongUsage(
+                    f"{path!r} is a database, and a table beside the transactions is a CSV or Parquet file: export it."
+                ) from error
+            raise
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -59,6 +60,8 @@ class Terminal:
         with warnings.catch_warnings():
             if not self.debug:
                 warnings.simplefilter("ignore")
+                # It logs, rather than warns, that it has no folder to keep its list of fonts in.
+                logging.getLogger("matplotlib").setLevel(logging.ERROR)
             warnings.simplefilter("always", LoyaltyWarning)
             usual = warnings.showwarning
 

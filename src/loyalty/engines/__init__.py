@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from loyalty.engines.base import Engine, RowSpec
-from loyalty.engines.databases import database_kind, tables_in
 from loyalty.engines.embedded import Embedded, break_off
 from loyalty.engines.sources import Source, open_source
 
-__all__ = ["Engine", "RowSpec", "Source", "break_off", "connect", "database_kind", "open_source", "tables_in"]
+__all__ = ["Engine", "RowSpec", "Source", "break_off", "connect", "open_source"]
 
 
 def connect(

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import duckdb
-
 from loyalty.engines.canonical import named_columns
+from loyalty.engines.connections import brief
 from loyalty.engines.failures import plain_errors
 from loyalty.engines.files import projection
 from loyalty.errors import ColumnError, InvalidArgument, UnsupportedSource
@@ -85,7 +84,7 @@ def _places(path: str) -> dict[str, tuple[str, str]]:
             query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND substr(name, 1, 7) <> 'sqlite_'"
             return {name: (_MAIN, name) for (name,) in connection.execute(query)}
     if kind == "duckdb":
-        with plain_errors(f"the database {path!r}"), duckdb.connect() as connection:
+        with plain_errors(f"the database {path!r}"), brief() as connection:
             _attach(connection, path)
             query = (
                 "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ? AND NOT internal "
@@ -148,7 +147,7 @@ class DuckDBTable:
     def labels(self) -> Sequence[Any]:
         """The column labels."""
         if not self.names:
-            with plain_errors(self._what()), duckdb.connect() as connection:
+            with plain_errors(self._what()), brief() as connection:
                 self.names = list(self.scan(connection).columns)
         return self.names
 
@@ -162,7 +161,7 @@ class DuckDBTable:
     def arrow(self, labels: Sequence[Any]) -> pa.Table:
         """Return columns, named c0, c1, … in the order asked for."""
         places = [list(self.labels).index(label) for label in labels]
-        with plain_errors(self._what()), duckdb.connect() as connection:
+        with plain_errors(self._what()), brief() as connection:
             return self.scan(connection).project(projection(places)).to_arrow_table()
 
     def head(self, rows: int) -> pa.Table:
@@ -171,7 +170,7 @@ class DuckDBTable:
         Args:
             rows: How many at most.
         """
-        with plain_errors(self._what()), duckdb.connect() as connection:
+        with plain_errors(self._what()), brief() as connection:
             every = projection(range(len(self.labels)))
             return self.scan(connection).limit(rows).project(every).to_arrow_table()
 
@@ -281,24 +280,26 @@ def _stamps(path: str) -> tuple[Any, ...]:
 
 
 _KINDS = ("integer", "real", "text", "blob")
+_ASKED = 100  # columns at a time: six results each, and SQLite gives at most 2,000
 
 
 def _value_kinds(connection: sqlite3.Connection, query: str, columns: int) -> list[Mapping[str, int]]:
     """Return, for each column, how many values of each kind it holds, and its largest whole number's size."""
-    asked = []
-    for place in range(columns):
-        name = f"c{place}"
-        asked += [f"total(typeof({name}) = '{kind}')" for kind in _KINDS]
-        whole = f"CASE typeof({name}) WHEN 'integer' THEN {name} END"
-        asked += [f"max({whole})", f"min({whole})"]
-    row = connection.execute(f"SELECT {', '.join(asked)} FROM ({query})").fetchone()  # noqa: S608 (as above)
-    width = len(_KINDS) + 2
     counts: list[Mapping[str, int]] = []
-    for place in range(columns):
-        *numbers, high, low = row[place * width : (place + 1) * width]
-        found = {kind: int(number) for kind, number in zip(_KINDS, numbers, strict=True)}
-        counts.append({**found, "size": max(abs(high or 0), abs(low or 0))})
+    for first in range(0, columns, _ASKED):
+        places = range(first, min(first + _ASKED, columns))
+        asked = ", ".join(one for place in places for one in _kind_counts(f"c{place}"))
+        row = iter(connection.execute(f"SELECT {asked} FROM ({query})").fetchone())  # noqa: S608 (as above)
+        for _ in places:
+            found = {kind: int(next(row)) for kind in _KINDS}
+            counts.append({**found, "size": max(abs(next(row) or 0), abs(next(row) or 0))})
     return counts
+
+
+def _kind_counts(name: str) -> list[str]:
+    """Return what is asked of a column: how many values of each kind, its largest and its smallest whole number."""
+    whole = f"CASE typeof({name}) WHEN 'integer' THEN {name} END"
+    return [*(f"total(typeof({name}) = '{kind}')" for kind in _KINDS), f"max({whole})", f"min({whole})"]
 
 
 def _column_type(label: Any, found: Mapping[str, int], table: str) -> Any:

@@ -17,7 +17,7 @@ import duckdb
 import narwhals.stable.v2 as nw
 
 from loyalty import checks
-from loyalty.engines import canonical
+from loyalty.engines import canonical, connections
 from loyalty.engines.databases import DuckDBTable
 from loyalty.engines.failures import plain_errors
 from loyalty.engines.files import Files, projection
@@ -52,7 +52,7 @@ class Embedded:
         if memory_limit is not None:
             config["memory_limit"] = str(memory_limit)
         try:
-            self._root: duckdb.DuckDBPyConnection | None = duckdb.connect(":memory:", config=config)
+            self._root: duckdb.DuckDBPyConnection | None = connections.opened(config)
             self._root.execute("SET GLOBAL TimeZone = 'UTC'")  # otherwise that of the machine
         except duckdb.Error as err:
             self._remove_folder()
@@ -167,7 +167,7 @@ class Embedded:
         label = customer if customer not in taken else "customer_id"
         if self._source.rows_as == "duckdb":  # on a connection of its own: any thread may read it, also after `close`
             named = [(str(label) or "customer_id") if name == "customer" else name for name in table.column_names]
-            return duckdb.connect(":memory:").from_arrow(table.rename_columns(named))
+            return connections.opened().from_arrow(table.rename_columns(named))
         if self._source.rows_as == "pandas":
             return self._to_pandas(table, customer, label)
         return self._to_arrow_kind(table, customer, str(label))
@@ -302,7 +302,12 @@ class Embedded:
 
 
 def break_off() -> None:
-    """Break off every query of every open engine: for a program that was told to end while it waits for one."""
+    """Break off every query that this library runs in this process, in any thread.
+
+    For a program that was told to end while it waits for one: the transactions of others in the process, whose queries
+    fail as well, must be no concern of it.
+    """
+    connections.interrupt()
     with _open_lock:
         engines = list(_open)
     for engine in engines:

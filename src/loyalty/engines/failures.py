@@ -11,6 +11,8 @@ from loyalty.errors import UnsupportedSource
 
 __all__ = ["plain_errors"]
 
+_REMEDY = " / Save it as UTF-8, for example by: iconv -f WINDOWS-1252 -t UTF-8 old.csv > new.csv"
+
 
 @contextmanager
 def plain_errors(what: str) -> Iterator[None]:
@@ -19,4 +21,5 @@ def plain_errors(what: str) -> Iterator[None]:
         yield
     except (duckdb.Error, OSError) as err:
         lines = [line.strip() for line in str(err).splitlines() if line.strip()] or [type(err).__name__]
-        raise UnsupportedSource(f"{what} could not be read: {' / '.join(lines[:3])}") from err
+        remedy = _REMEDY if any("utf-8" in line.lower() for line in lines) else ""
+        raise UnsupportedSource(f"{what} could not be read: {' / '.join(lines[:3])}{remedy}") from err

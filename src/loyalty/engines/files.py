@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
+from loyalty.engines.connections import brief
 from loyalty.engines.failures import plain_errors
-from loyalty.errors import InvalidArgument, UnsupportedSource
+from loyalty.errors import EmptyData, InvalidArgument, UnsupportedSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +48,7 @@ class Files:
     def labels(self) -> Sequence[Any]:
         """The column labels as the first file has them, duplicates included; then those of further files."""
         if not self.names:
-            with plain_errors(self._what()), duckdb.connect() as connection:
+            with plain_errors(self._what()), brief() as connection:
                 if own := self._header(connection):
                     self.names = [*own, *list(self.scan(connection).columns)[len(own) :]]
         return self.names
@@ -75,7 +74,7 @@ class Files:
     def arrow(self, labels: Sequence[Any]) -> pa.Table:
         """Return columns, named c0, c1, … in the order asked for."""
         places = [list(self.labels).index(label) for label in labels]
-        with plain_errors(self._what()), duckdb.connect() as connection:
+        with plain_errors(self._what()), brief() as connection:
             return self.scan(connection).project(projection(places)).to_arrow_table()
 
     def head(self, rows: int) -> pa.Table:
@@ -85,7 +84,7 @@ class Files:
             rows: How many at most.
         """
         every = projection(range(len(self.labels)))
-        with plain_errors(self._what()), duckdb.connect() as connection:
+        with plain_errors(self._what()), brief() as connection:
             return self.scan(connection).limit(rows).project(every).to_arrow_table()
 
     def _header(self, connection: Any) -> list[str]:
@@ -109,7 +108,7 @@ class Files:
 
     def _patterns(self) -> list[str]:
         """Return the paths as DuckDB must be told them: it takes "sales[1].csv" for a pattern."""
-        return [path if "://" in path else glob.escape(path) for path in self.paths]
+        return [glob.escape(path) for path in self.paths]
 
     def _what(self) -> str:
         return f"the file{'s' if len(self.paths) > 1 else ''} {self.paths[0]!r}{' …' if len(self.paths) > 1 else ''}"
@@ -140,6 +139,7 @@ def open_files(patterns: list[str]) -> Files:
 
     Raises:
         InvalidArgument: One matches no file, is a folder, or its ending does not say what it is.
+        EmptyData: A file holds nothing at all.
     """
     paths = [path for pattern in patterns for path in _matches(pattern)]
     kinds = {_file_kind(path) for path in paths}
@@ -147,13 +147,18 @@ def open_files(patterns: list[str]) -> Files:
         raise InvalidArgument(
             f"the paths mix Parquet and CSV files ({', '.join(paths[:4])} …): open one kind at a time."
         )
+    for path in paths:
+        if Path(path).stat().st_size == 0:
+            raise EmptyData(f"the file {path!r} is empty: it has no line that names the columns.")
     return Files(paths, text=kinds == {"text"})
 
 
 def _matches(pattern: str) -> list[str]:
     """Return the files of one path or glob, sorted."""
-    if "://" in pattern or _is_file(pattern):
+    if _is_file(pattern):
         return [pattern]
+    if "://" in pattern:
+        raise InvalidArgument(f"{pattern!r} is no file of this machine: fetch it first, and give the path.")
     if pattern and Path(pattern).is_dir():
         raise InvalidArgument(f"{pattern!r} is a folder: name its files, such as {str(Path(pattern, '*.parquet'))!r}.")
     found = sorted(path for path in glob.glob(pattern, recursive=True) if _is_file(path))  # noqa: PTH207 (any folder)

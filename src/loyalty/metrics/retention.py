@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
-from loyalty import checks, estimates, intervals, periods
+from loyalty import checks, estimates, intervals, periods, wording
 from loyalty.errors import InvalidArgument
 from loyalty.grouping import measure
 from loyalty.metrics.ratios import RatioSpec, ratio_of_sums

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from loyalty import checks, estimates, intervals, periods
+from loyalty import checks, estimates, intervals, periods, wording
 from loyalty.estimates import Estimate
 from loyalty.grouping import measure
 from loyalty.intervals import RatioMoments
@@ -278,7 +278,7 @@ def _survival_table(tx: Transactions, curve: dict[str, NDArray[Any]], days: int)
         data=data,
         kind=tx.engine.kind,
         sentence=f"Kaplan-Meier curve over {data.num_rows:,} durations.",
-        definition=f"Share of customers whose relationship outlasts the day; gone means "
+        definition="Share of customers whose relationship outlasts the day; gone means "
         f"{wording.counted(days, 'days')} of silence.",
         units=dict.fromkeys(("survival", "low", "high"), "share"),
         note="" if data.num_rows else f"no customer was first seen {days} days before the end of the window",

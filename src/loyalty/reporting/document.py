@@ -42,7 +42,8 @@ class Quantity:
 
     Attributes:
         value: The number; NaN and None are shown as not defined.
-        unit: "share", "points", "ratio", "money", "days", "count", or another unit of `Estimate`.
+        unit: "share", "points", "ratio", "money", "days", "count", or another unit of `Estimate`; "level" for a share
+            that is a round number, shown without needless decimals, and "tenths" for a count with one decimal.
     """
 
     value: float | None

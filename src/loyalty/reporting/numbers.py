@@ -161,14 +161,14 @@ def compute(tx: Transactions, asked: Asked, progress: Progress | None = None) ->
             progress(done, total, name.replace("_", " "))
         said: list[str] = []
         with _heard(said):
-            results[name] = _result(step, steps.Book(tx, asked, results))
+            results[name] = _result(name, step, steps.Book(tx, asked, results))
         warned[name] = tuple(dict.fromkeys(said))
     if progress is not None:
         progress(total - _DRAWING, total, "page")
     return Numbers(facts=Facts.of(tx), asked=asked, results=results, warned=warned)
 
 
-def _result(step: Callable[[steps.Book], Any], book: steps.Book) -> Any:
+def _result(name: str, step: Callable[[steps.Book], Any], book: steps.Book) -> Any:
     """Return the result of a step, or why there is none."""
     try:
         return step(book)
@@ -177,7 +177,9 @@ def _result(step: Callable[[steps.Book], Any], book: steps.Book) -> Any:
     except Lacking as err:
         return book.results[err.name]
     except LoyaltyError as err:
-        return Lack(str(err), given=not isinstance(err, MissingData))
+        return Lack(
+            str(err), given=not isinstance(err, MissingData), step=name, kind=steps.quoting(name, book.asked, err)
+        )
 
 
 @contextmanager
@@ -189,6 +191,7 @@ def _heard(said: list[str]) -> Iterator[None]:
         show: Any = warnings.showwarning
 
         def heard(message: Any, category: Any, *where: Any, **more: Any) -> None:
+            """Keep what the library says, and show the rest."""
             if issubclass(category, LoyaltyWarning) and threading.get_ident() == mine:
                 said.append(str(message))
             else:

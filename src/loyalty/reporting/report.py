@@ -6,14 +6,15 @@ import datetime as dt
 import html
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from loyalty import checks, periods, writing
 from loyalty.clv.valuation.terms import Terms
 from loyalty.errors import InvalidArgument
-from loyalty.reporting.document import Document, Verbatim
+from loyalty.reporting.document import Document, Library, Notice, Section, Verbatim
 from loyalty.reporting.numbers import compute
 from loyalty.reporting.rendering.language import language as spoken
 from loyalty.reporting.sections.cohorts import cohorts
@@ -43,6 +44,7 @@ __all__ = ["Report", "report"]
 MOST_LISTED = 1_000  # customers by name: a page stays small
 _SECTIONS = (headlines, rows, value, forecast, quiet, concentration, segments, retention, cohorts, rhythm, growth,
              surveys)  # fmt: skip
+_TYPED = {ord("\N{NO-BREAK SPACE}"): " ", ord("\N{MINUS SIGN}"): "-"}  # signs that every terminal can show
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
@@ -140,8 +142,15 @@ def _check(tx: Transactions, asked: Asked, currency: str, title: str) -> None:
         checks.column("margin", asked.margin, tx.engine.labels)
     if not isinstance(title, str):
         raise InvalidArgument(f"title={title!r}: give text.")
-    if not isinstance(currency, str) or (currency and not _CURRENCY.fullmatch(currency)):
+    if not isinstance(currency, str) or (currency and not _known(currency)):
         raise InvalidArgument(f'currency={currency!r}: give the three letters of a currency, such as "EUR", or "".')
+
+
+def _known(currency: str) -> bool:
+    """Return whether letters are the code of a currency; XXX is that of none."""
+    from babel.numbers import is_currency
+
+    return bool(_CURRENCY.fullmatch(currency)) and currency != "XXX" and bool(is_currency(currency))
 
 
 def _document(numbers: Numbers, currency: str, title: str) -> Document:
@@ -153,11 +162,32 @@ def _document(numbers: Numbers, currency: str, title: str) -> Document:
         title=Verbatim(title) if title.strip() else said("report.title"),
         subtitle=said("report.subtitle", purchases=counted("purchases", facts.purchases), first=facts.first,
                       customers=counted("customers", facts.customers), last=facts.last),
-        sections=tuple(section(numbers) for section in _SECTIONS),
+        sections=_each_once(section(numbers) for section in _SECTIONS),
         terms=definitions(numbers),
         currency=currency,
         library=f"loyalty {__version__}",
     )  # fmt: skip
+
+
+def _drawing(progress: Callable[[int, int, str], Any], done: int, total: int) -> None:
+    """Tell how many pictures are drawn."""
+    progress(done, total, "pictures")
+
+
+def _each_once(sections: Iterable[Section]) -> tuple[Section, ...]:
+    """Return sections without the notices that an earlier one has."""
+    told: set[str] = set()
+    kept = []
+    for section in sections:
+        blocks = []
+        for block in section.blocks:
+            if isinstance(block, Notice) and isinstance(block.text, Library):
+                if block.text.english in told:
+                    continue
+                told.add(block.text.english)
+            blocks.append(block)
+        kept.append(replace(section, blocks=tuple(blocks)))
+    return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
@@ -174,33 +204,43 @@ class Report:
     language: str = "en"
     numbers: Numbers = field(repr=False)
 
-    def html(self, language: str | None = None) -> str:
+    def html(self, language: str | None = None, *, progress: Callable[[int, int, str], Any] | None = None) -> str:
         """Return the page as one HTML text that loads nothing from anywhere.
 
         Args:
             language: "en" or "es"; that of the report if None.
+            progress: Called after each picture with the number of pictures drawn, of all, and "pictures".
 
         Raises:
             InvalidArgument: There is no catalogue of that language.
         """
         from loyalty.reporting.rendering.page import render
 
-        return render(self.document, self.language if language is None else language)
+        told = None if progress is None else partial(_drawing, progress)
+        return render(self.document, self.language if language is None else language, progress=told)
 
-    def save(self, path: str | os.PathLike[str], *, language: str | None = None, replace: bool = True) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        language: str | None = None,
+        replace: bool = True,
+        progress: Callable[[int, int, str], Any] | None = None,
+    ) -> None:
         """Write the page to a file, whole or not at all.
 
         Args:
             path: Where to.
             language: As in `html`.
             replace: Whether a file that is there already may be replaced.
+            progress: As in `html`.
 
         Raises:
             OutputError: There is such a file and it may not be replaced, or the place cannot be written to.
             InvalidArgument: There is no catalogue of that language.
         """
         writing.place_for(path, replace=replace)  # told before the long work
-        writing.write(path, self.html(language).encode("utf-8"), replace=replace)
+        writing.write(path, self.html(language, progress=progress).encode("utf-8"), replace=replace)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all results as JSON-ready values; what is missing as {"missing": why}."""
@@ -213,11 +253,14 @@ class Report:
         for card in cards:
             name, value, sentence = (words.plain(part) for part in (card.name, card.value, card.sentence))
             lines.append(f"{name[:1].upper()}{name[1:]}: {value}. {sentence}")
-        return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
+        return "\n".join(lines).translate(_TYPED)
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
         page = html.escape(self.html())
-        return f'<iframe srcdoc="{page}" style="width: 100%; height: 40em; border: 0" title="report"></iframe>'
+        return (
+            f'<iframe sandbox="allow-scripts" srcdoc="{page}" style="width: 100%; height: 40em; border: 0" '
+            'title="report"></iframe>'
+        )

@@ -15,7 +15,16 @@ from loyalty import checks, periods, wording
 from loyalty.clv.backtesting.backtest import backtest
 from loyalty.clv.models.lifetime import MODELS, LifetimeFit
 from loyalty.clv.valuation.value import clv
-from loyalty.errors import InvalidArgument, MissingData
+from loyalty.errors import (
+    ColumnError,
+    EmptyData,
+    InvalidArgument,
+    InvalidRows,
+    LoyaltyError,
+    MissingData,
+    MissingDependency,
+    UnsupportedSource,
+)
 from loyalty.metrics.cohorts import cohorts
 from loyalty.metrics.repurchase import repurchase_rate
 from loyalty.metrics.retention import churn_rate, retention, retention_rate
@@ -36,7 +45,7 @@ if TYPE_CHECKING:
     from loyalty.periods import PeriodName
     from loyalty.transactions import Transactions
 
-__all__ = ["MOST_COHORTS", "STEPS", "Asked", "Book", "Lack", "Lacking", "checked_model", "cohort_period"]
+__all__ = ["MOST_COHORTS", "STEPS", "Asked", "Book", "Lack", "Lacking", "checked_model", "cohort_period", "quoting"]
 
 MOST_COHORTS = 36  # rows and columns of a heat map that can still be read
 _COARSER: tuple[PeriodName, ...] = ("day", "week", "month", "quarter", "year")
@@ -77,10 +86,40 @@ class Lack:
     Attributes:
         why: The message of the error that was raised, which says what to do.
         given: Whether the data that it needs were given; if not, they need only be passed.
+        step: The step that failed: that of an earlier result where this one rests on it.
+        kind: What went wrong where the message may quote the caller's data: "column", "rows", "file", … (see
+            `quoting`); empty where it quotes nothing. A page says its own sentence then.
     """
 
     why: str
     given: bool = True
+    step: str = ""
+    kind: str = ""
+
+
+_BEGINNINGS = {"not one of the ": "strangers", "no file matches ": "file", "surveys= is a score per group": "grouped"}
+_KINDS: dict[type[LoyaltyError], str] = {
+    ColumnError: "column",
+    InvalidRows: "rows",
+    UnsupportedSource: "source",
+    MissingDependency: "source",
+    EmptyData: "empty",
+    InvalidArgument: "argument",
+}
+_TAKES = {"nps", "wallet", "value", "historical_value"}  # steps that read what was handed over beside the transactions
+
+
+def quoting(step: str, asked: Asked, err: LoyaltyError) -> str:
+    """Return what went wrong, in a word, where the message of an error may quote ids, values or paths; else "".
+
+    Messages on the transactions' own window, or on a model, quote nothing. Those on a table that was handed over do,
+    and those on a column may.
+    """
+    own = step not in _TAKES or (step == "value" and isinstance(asked.margin, (int, float, type(None))))
+    if own and not isinstance(err, (ColumnError, InvalidRows, UnsupportedSource)):
+        return ""
+    said = next((kind for beginning, kind in _BEGINNINGS.items() if str(err).startswith(beginning)), "")
+    return said or next((word for kind, word in _KINDS.items() if isinstance(err, kind)), "")
 
 
 def checked_model(model: Any) -> Any:
@@ -223,6 +262,7 @@ def _listed(which: str) -> Callable[[Book], Any]:
     """Return the step that lists customers by name."""
 
     def step(book: Book) -> Any:
+        """Return the customers that a method of the value names."""
         worth = book.need("value")
         if not book.asked.listed:
             return []

@@ -37,12 +37,12 @@ def put(code, value, currency=""):
         (Quantity(1_234_567, "count"), "1,234,567", "1.234.567"),
         (Quantity(1_234.5, "money"), "1,234.50", "1.234,50"),
         (Quantity(0.000_5, "money"), "0.00050", "0,00050"),
-        (Quantity(-1_234.5, "money"), "-1,234.50", "-1.234,50"),
+        (Quantity(-1_234.5, "money"), "−1,234.50", "−1.234,50"),
         (Quantity(1.23e17, "money"), "1.23e+17", "1,23e+17"),
         (Quantity(math.nan, "share"), "not defined", "no definido"),
         (Quantity(None, "days"), "not defined", "no definido"),
         (Quantity(math.inf, "ratio"), "infinite", "infinito"),
-        (Quantity(-math.inf, "ratio"), "-infinite", "-infinito"),
+        (Quantity(-math.inf, "ratio"), "−infinite", "−infinito"),
         (Span(70.5, 73.9, "days"), "70.5 to 73.9 days", "70,5 a 73,9 días"),
         (Span(0.1, 0.25, "share"), "10.0 % to 25.0 %", "10,0 % a 25,0 %"),
         (Span(1.5, math.inf, "ratio"), "1.500 to infinite", "1,500 a infinito"),
@@ -62,8 +62,8 @@ def test_money_is_written_with_its_currency():
     assert put("en", Quantity(1_234.5, "money"), "EUR") == "€1,234.50"
     assert put("en", Quantity(1_234.5, "money"), "USD") == "$1,234.50"
     assert put("es", Quantity(1_234.5, "money"), "EUR") == "1.234,50 €"
-    assert put("es", Quantity(-0.05, "money"), "EUR") == "-0,050 €"
-    assert put("en", Quantity(2, "money"), "XTS") == "XTS2.00"
+    assert put("es", Quantity(-0.05, "money"), "EUR") == "−0,050 €"
+    assert put("en", Quantity(2, "money"), "XTS") == "XTS 2.00"
     assert put("en", Span(1, 2, "money"), "EUR") == "€1.00 to €2.00"
     assert put("es", Span(1, 2, "money"), "EUR") == "1,00 a 2,00 €"
     assert put("es", Quantity(1e17, "money"), "EUR") == "1e+17 EUR"
@@ -72,7 +72,35 @@ def test_money_is_written_with_its_currency():
 @pytest.mark.parametrize("unit", ["share", "points", "ratio", "money", "days", "purchases"])
 @pytest.mark.parametrize("value", [0.0, 0.04885, 0.5, 48.85, 999.995, 1_000.0, 9_456.785, -3.25])
 def test_english_is_what_the_library_says_itself(value, unit):
-    assert put("en", Quantity(value, unit)) == wording.quantity(value, unit)
+    assert put("en", Quantity(value, unit)) == wording.quantity(value, unit).replace("-", "−")
+
+
+def test_currencies_as_their_readers_write_them():
+    assert put("en", Quantity(26_383.0, "money"), "CHF") == "CHF 26,383"
+    assert language("en", "CHF").plain(Quantity(-5.0, "money")) == f"−CHF{BLANK}5.00"
+    assert put("en", Quantity(202.44, "money"), "JPY") == "¥202"
+    assert put("es", Quantity(202.44, "money"), "JPY") == "202 JPY"
+    assert language("en", "JPY").cell(202.44, "money") == "¥202"
+
+
+@pytest.mark.parametrize(
+    ("value", "english", "spanish"),
+    [
+        (Quantity(0.999, "level"), "99.9 %", "99,9 %"),
+        (Quantity(0.95, "level"), "95 %", "95 %"),
+        (Quantity(0.075, "level"), "7.5 %", "7,5 %"),
+        (Quantity(0.5, "tenths"), "0.5", "0,5"),
+        (Quantity(34, "days"), "34 days", "34 días"),
+        (Quantity(1, "days"), "1 day", "1 día"),
+        (Library("4.128e+15"), "4.128e+15", "4,128e+15"),
+        (Library("it is -0.04 (Pearson) in 2024-01"), "it is −0.04 (Pearson) in 2024-01", None),
+        (Said("value.ahead", {"count": 1}), "over the next day", "en el próximo día"),
+        (Said("value.ahead", {"count": 365}), "over the next 365 days", "en los próximos 365 días"),
+    ],
+)
+def test_forms_of_the_page(value, english, spanish):
+    assert put("en", value) == english
+    assert spanish is None or put("es", value) == spanish
 
 
 def test_what_a_number_needs_stays_on_its_line():

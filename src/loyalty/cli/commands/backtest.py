@@ -60,12 +60,16 @@ def backtest(
 
     They are held against rules of thumb. -o writes a row per customer with what was expected and what happened.
     """
+    from loyalty import periods
     from loyalty.clv.backtesting.backtest import backtest as tested
 
     for name in model or ():
         if name not in MODEL_NAMES:
             raise WrongUsage(f"--model {name!r} is not known: allowed are {', '.join(MODEL_NAMES)}.")
-    place = rows_place(output, source.source)
+    place = rows_place(output, source.source, json=json)
+    for name, day in {"split": split, "acquired_from": acquired_from, "acquired_until": acquired_until}.items():
+        if day is not None:
+            periods.day_number(day, name)
     with opened(source, terminal) as tx:
         with terminal.progress() as progress:
             progress.step("fitting and testing the models")

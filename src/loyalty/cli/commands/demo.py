@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from loyalty.cli.commands.report import write_page
+from loyalty.cli.commands.report import check_page, write_page
 from loyalty.cli.output import STANDARD_OUTPUT, check_place
 from loyalty.cli.terminal import Terminal
 
@@ -27,6 +27,7 @@ def demo(
 
     if output != STANDARD_OUTPUT:
         check_place(output, [], force=force)
+    check_page(language, "USD")
     with terminal.progress() as progress:
         progress.step("reading the rows")
         tx = transactions(datasets.cdnow())

@@ -80,8 +80,10 @@ def metrics(
     Repurchase, retention and churn, tenure, spending, concentration; with more columns and files upsell, profit, share
     of wallet and the net promoter score.
     """
+    from loyalty import periods
     from loyalty.overview import overview
 
+    periods.duration_days(inactive_after, "inactive_after")
     _check_names(only or [])
     check_tables(surveys, wallet)
     with opened(source, terminal) as tx, terminal.progress() as progress:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from loyalty.cli.failures import WrongUsage
 from loyalty.cli.options import (
     Level,
     Margin,
@@ -23,9 +25,10 @@ from loyalty.cli.source import check_tables, opened
 from loyalty.cli.terminal import Terminal
 
 if TYPE_CHECKING:
+    from loyalty.reporting.report import Report
     from loyalty.transactions import Transactions
 
-__all__ = ["report", "write_page"]
+__all__ = ["check_page", "report", "write_page"]
 
 
 def report(
@@ -59,7 +62,7 @@ def report(
     It opens in any browser, needs no network, and prints to paper.
     """
     if output != STANDARD_OUTPUT:
-        check_place(output, source.source, force=force)
+        check_place(output, [*source.source, surveys, wallet], force=force)
     check_tables(surveys, wallet)
     choices = {
         "title": title,
@@ -77,8 +80,39 @@ def report(
         "wallet": wallet,
         "confidence": confidence,
     }
+    _check(choices)
     with opened(source, terminal) as tx:
         write_page(tx, output, terminal, choices, force=force)
+
+
+def _check(choices: dict[str, Any]) -> None:
+    """Refuse what is not allowed before anything is read: `loyalty.report` has the rows already when it does."""
+    from loyalty import checks, periods
+    from loyalty.clv.valuation.terms import Terms
+    from loyalty.reporting.report import MOST_LISTED
+
+    check_page(choices["language"], choices["currency"])
+    checks.count("listed", choices["listed"], low=0, high=MOST_LISTED)
+    periods.duration_days(choices["inactive_after"], "inactive_after")
+    Terms(horizon=choices["horizon"], annual_discount_rate=choices["annual_discount_rate"])
+
+
+def check_page(language: str, currency: str) -> None:
+    """Refuse a language or a currency that there is not."""
+    from loyalty.reporting.rendering.language import language as spoken
+
+    if currency and not re.fullmatch(r"[A-Z]{3}", currency):
+        raise WrongUsage(f'--currency {currency!r}: give the three letters of a currency, such as "EUR".')
+    spoken(language, currency)
+
+
+def _refuse_unused(page: Report, choices: dict[str, Any]) -> None:
+    """Raise where a file that was named could not be used: the page would say so, but a script would not notice."""
+    from loyalty.errors import MissingData
+
+    for option, step in (("surveys", "nps"), ("wallet", "wallet")):
+        if choices.get(option) is not None and not page.numbers.has(step):
+            raise MissingData(f"--{option} {choices[option]}: {page.numbers.why(step)}")
 
 
 def write_page(tx: Transactions, output: str, terminal: Terminal, choices: dict[str, Any], *, force: bool) -> None:
@@ -90,13 +124,16 @@ def write_page(tx: Transactions, output: str, terminal: Terminal, choices: dict[
         terminal: Where progress is shown.
         choices: Arguments of `loyalty.report`.
         force: Whether a file that is there may be replaced.
+
+    Raises:
+        MissingData: Surveys or a wallet were named that cannot be used.
     """
     from loyalty.reporting.report import report as computed
 
     with terminal.progress() as progress:
         page = computed(tx, progress=progress, **choices)
-        progress.step("drawing the page")
-        text = page.html()
+        _refuse_unused(page, choices)
+        text = page.html(progress=progress)
     if output == STANDARD_OUTPUT:
         with to_standard_output() as out:
             out.buffer.write(text.encode())

@@ -9,7 +9,7 @@ import typer
 
 from loyalty.cli.failures import WrongUsage
 from loyalty.cli.options import MODEL_NAMES, RowsOutput, Source, Terms
-from loyalty.cli.output import STANDARD_OUTPUT, check_place, rows_place, write_json, write_rows
+from loyalty.cli.output import STANDARD_OUTPUT, check_apart, check_place, rows_place, write_json, write_rows
 from loyalty.cli.source import opened
 from loyalty.cli.terminal import Terminal
 
@@ -53,10 +53,13 @@ def score(
     The summary is shown; -o writes a row per customer, the most valuable first: frequency, recency, age,
     monetary_value, p_alive, expected_purchases, expected_spend, clv, clv_low, clv_high, value_at_risk.
     """
-    place = rows_place(output, source.source)
+    read = [*source.source, None if model in MODEL_NAMES else model]
+    place = rows_place(output, read, json=json)
     if save_model is not None:
-        check_place(save_model, source.source, force=output.force)
+        check_place(save_model, read, force=output.force)
+        check_apart(output.output, save_model)
     fitting = {"acquired_from": acquired_from, "acquired_until": acquired_until}
+    _check(terms, fitting)
     saved = None if model in MODEL_NAMES else _loaded(model, fitting)
     with opened(source, terminal) as tx:
         with terminal.progress() as progress:
@@ -71,6 +74,17 @@ def score(
             terminal.note(place.told(count))
     if place is None or place.path != STANDARD_OUTPUT:
         _show(value, terminal, json=json)
+
+
+def _check(terms: Terms, fitting: dict[str, str | None]) -> None:
+    """Refuse what is not allowed before anything is read."""
+    from loyalty import periods
+    from loyalty.clv.valuation.terms import Terms as Allowed
+
+    Allowed(**terms.given())
+    for name, day in fitting.items():
+        if day is not None:
+            periods.day_number(day, name)
 
 
 def _loaded(path: str, fitting: dict[str, str | None]) -> Any:

@@ -44,7 +44,7 @@ def segments(
     """
     from loyalty.segments.rfm import rfm
 
-    place = rows_place(output, source.source)
+    place = rows_place(output, source.source, json=json)
     with opened(source, terminal) as tx:
         with terminal.progress() as progress:
             progress.step("scoring customers")

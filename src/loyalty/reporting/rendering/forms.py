@@ -18,6 +18,7 @@ __all__ = ["NUMBER", "Forms", "forms"]
 NUMBER = r"(?<![\w.,-])-?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]\d+)?(?!\w|[.,-]\d)"
 _PLAIN = re.compile(r"(-?)(\d[\d,]*)(\.\d+)?")
 _SPACE = "\N{NO-BREAK SPACE}"  # a number and its sign stay on one line
+_MINUS = "\N{MINUS SIGN}"
 _LARGE = 10_000  # money from here on is told without cents
 
 # Of a language without a country Babel takes the form of the largest one. Here dates are in the order that most
@@ -52,10 +53,15 @@ class Forms:
             beside: A number that is told with it: if either is large money, both have no cents.
             cents: Whether even large money has them, as the columns of tables do.
         """
+        if unit == "level":
+            return self.digits(f"{round(value * 100, 6):.8g}") + _SPACE + "%"
+        if unit == "tenths":
+            return self.digits(f"{value:,.1f}")
         if unit == "share":
             return self.digits(wording.number(value, unit)) + _SPACE + "%"
         if unit.startswith("money"):
-            english = _in_money(value, large=not cents and max(abs(value), abs(beside)) >= _LARGE)
+            large = not cents and max(abs(value), abs(beside)) >= _LARGE
+            english = _in_money(value, whole=large or _without_cents(self.currency))
             return _money(self.numbers, english, self.currency) if self.currency else self.digits(english)
         whole = unit == "count" or (isinstance(value, int) and unit in {"days", "points"})
         return self.digits(wording.plain(value) if whole else wording.number(value, unit))
@@ -91,9 +97,17 @@ def forms(code: str, currency: str = "") -> Forms:
     return Forms(Locale.parse(code), Locale.parse(_DATES.get(code, code)), currency)
 
 
-def _in_money(value: float, *, large: bool) -> str:
-    """Return an amount in English, large ones without cents."""
-    return wording.number(float(round(value)), "money").removesuffix(".00") if large else wording.number(value, "money")
+def _in_money(value: float, *, whole: bool) -> str:
+    """Return an amount in English, with or without cents."""
+    return wording.number(float(round(value)), "money").removesuffix(".00") if whole else wording.number(value, "money")
+
+
+@lru_cache(maxsize=64)
+def _without_cents(currency: str) -> bool:
+    """Return whether a currency has no smaller unit, as the yen has none."""
+    from babel import numbers
+
+    return bool(currency) and numbers.get_currency_precision(currency) == 0
 
 
 @lru_cache(maxsize=65_536)
@@ -102,10 +116,11 @@ def _digits(locale: Any, english: str) -> str:
 
     found = _PLAIN.fullmatch(english)
     if found is None:  # 1.23e+17
-        return english.replace(".", numbers.get_decimal_symbol(locale)) if english[-1:].isdigit() else english
+        shown = english.replace(".", numbers.get_decimal_symbol(locale)) if english[-1:].isdigit() else english
+        return shown.replace("-", _MINUS)
     # Only what was grouped is grouped: 1997 may be a year.
     pattern = _pattern("#,##0" if "," in english else "0", found[3])
-    return numbers.format_decimal(Decimal(english.replace(",", "")), pattern, locale)
+    return numbers.format_decimal(Decimal(english.replace(",", "")), pattern, locale).replace("-", _MINUS)
 
 
 def _money(locale: Any, english: str, currency: str) -> str:
@@ -116,8 +131,10 @@ def _money(locale: Any, english: str, currency: str) -> str:
         return f"{_digits(locale, english)}{_SPACE}{currency}"
     pattern = _pattern("#,##0", found[3])
     whole = locale.currency_formats["standard"].pattern.replace("#,##0.00", pattern)
+    if numbers.get_currency_symbol(currency, locale)[-1:].isalpha():
+        whole = whole.replace("¤#", f"¤{_SPACE}#")  # "CHF 5", though "$5"
     amount = Decimal(english.replace(",", ""))
-    return numbers.format_currency(amount, currency, whole, locale, currency_digits=False)
+    return numbers.format_currency(amount, currency, whole, locale, currency_digits=False).replace("-", _MINUS)
 
 
 def _pattern(whole: str, decimals: str | None) -> str:

@@ -18,7 +18,7 @@ from loyalty import wording
 from loyalty.errors import InvalidArgument
 from loyalty.reporting.document import Library, Quantity, Said, Span, Verbatim
 from loyalty.reporting.rendering.catalogue import Catalogue, catalogue, codes
-from loyalty.reporting.rendering.forms import Forms, forms
+from loyalty.reporting.rendering.forms import NUMBER, Forms, forms
 from loyalty.reporting.rendering.library_texts import Piece, Translator, with_dates
 from loyalty.reporting.rendering.names import shortened, visible, whole
 
@@ -29,6 +29,7 @@ _TITLE = 160  # letters of a heading
 _PLACE = re.compile(r"\{(\w+)\}")
 _WORD = re.compile(r"\S{120,}")  # no word of ours is that long: a name inside a text of the library's
 _SPACE = "\N{NO-BREAK SPACE}"
+_NUMBER = re.compile(NUMBER)
 _MISSED: ContextVar[set[str] | None] = ContextVar("_MISSED", default=None)
 
 
@@ -212,7 +213,7 @@ class Language:
         """Return a text of the library's in this language."""
         shown = _broken(visible(english))
         if self.translator is None:
-            return (Piece(with_dates(shown, self.forms), known=True),)
+            return (Piece(_signed(with_dates(shown, self.forms)), known=True),)
         pieces = _translated(self.translator, shown)
         missed = _MISSED.get()
         if missed is not None:
@@ -234,9 +235,10 @@ class Language:
         if wording.missing(value) or value is None:
             return self.plain(Said("page.undefined"))
         if math.isinf(value):
-            return ("-" if value < 0 else "") + self.plain(Said("page.infinite"))
+            return ("\N{MINUS SIGN}" if value < 0 else "") + self.plain(Said("page.infinite"))
         number = self.forms.number(value, unit, beside=beside)
-        word = _word(unit, one=wording.number(value, unit) == "1")
+        whole = isinstance(value, int)
+        word = _word(unit, one=(wording.plain(value) if whole else wording.number(value, unit)) == "1")
         return f"{number}{_SPACE}{self.library(word)}" if word else number
 
     def _span(self, span: Span, style: _Style) -> str:
@@ -299,6 +301,11 @@ def _joined(parts: Iterable[str], style: _Style) -> str:
     return Markup("").join(parts) if style is _HTML else "".join(parts)
 
 
+def _signed(text: str) -> str:
+    """Return an English text whose negative numbers have the sign that numbers of the page have."""
+    return _NUMBER.sub(lambda found: re.sub("^-", "\N{MINUS SIGN}", found[0]), text)
+
+
 def _broken(text: str) -> str:
     """Return a text whose endless words are shortened."""
     return _WORD.sub(lambda found: shortened(found[0], _NAME), text)
@@ -306,7 +313,7 @@ def _broken(text: str) -> str:
 
 def _word(unit: str, *, one: bool) -> str:
     """Return the word of a unit in English: "days" or "day", or "" for those that are a sign or nothing."""
-    if unit in {"share", "ratio", "count", ""}:
+    if unit in {"share", "level", "ratio", "count", "tenths", ""}:
         return ""
     if unit.startswith("money"):
         return unit.removeprefix("money").strip()

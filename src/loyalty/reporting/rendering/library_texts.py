@@ -20,7 +20,8 @@ __all__ = ["Piece", "Translator", "with_dates"]
 _NUMBER = re.compile(NUMBER)
 _DATE = re.compile(r"(?<![\w=-])(\d{4})-(\d{2})-(\d{2})(?![\w-])")
 _FIGURES = re.compile(f"{_DATE.pattern}|{NUMBER}(?: %)?")
-_JOINTS = re.compile(r"(; |(?<=[.!?]) (?=[A-Z0-9“\"'(–])|: (?=[A-Z0-9]))")
+# The last are those of a list of models and how each came out.
+_JOINTS = re.compile(r"(; |(?<=[.!?]) (?=[A-Z0-9“\"'(–])|: (?=[A-Z0-9])|, (?=\w*NBD |boundary|ridge))")
 _FIRM = 12  # letters that a template has at least whose holes may hold what is unknown
 _HOLE = re.compile(r"\{(\d*)\}")
 
@@ -107,7 +108,7 @@ class Translator:
     def _found(self, english: str, find: Callable[[str], str | None]) -> str | None:
         """Return what stands for a text as it is, without its full stop, or without its capital letter."""
         stem = english.strip()
-        if not stem or not any(letter.isalpha() for letter in stem):
+        if not any(letter.isalpha() for letter in _NUMBER.sub("", stem)):  # the e of 1.5e+17 is no word
             return self.figures(english)
         # Without its stop first, which would else end up inside a hole: "the complete {}" of "the complete months.".
         bare = find(stem[:-1]) if stem[-1] in ".:" and stem not in self.texts else None
@@ -146,13 +147,20 @@ class Translator:
             if unknown and (missed is None or template.weight < max(_FIRM, sum(map(len, unknown)))):
                 continue
             if missed is not None:
-                missed += unknown
+                held.update((part, self._inner(part, missed)) for part in unknown)
             return _filled(template.other, [held[part] or self.figures(part) for part in found.groups()])
         return None
 
+    def _inner(self, part: str, missed: list[str]) -> str | None:
+        """Return what a hole holds by a template that holds something unknown itself; else None, and it is missed."""
+        inner: list[str] = []
+        text = self._found(part, lambda stem: self._daring(stem, inner))
+        missed += [part] if text is None else inner
+        return text
+
     def _held(self, part: str) -> str | None:
         """Return what a hole holds, or None where it is unknown."""
-        return self._found(part, self._sure) if any(letter.isalpha() for letter in part) else self.figures(part)
+        return self._found(part, self._sure)
 
     def figures(self, english: str) -> str:
         """Return a text whose dates and numbers are written in the form of the language."""
@@ -164,6 +172,7 @@ def with_dates(text: str, written: Forms) -> str:
     """Return a text whose dates, written as 1997-01-31, are in the form of a language."""
 
     def said(found: re.Match[str]) -> str:
+        """Return a date in the form of the language."""
         try:
             return written.date(dt.date(*map(int, found.groups())))
         except ValueError:  # 1997-13-45 is no date

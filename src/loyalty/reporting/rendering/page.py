@@ -32,7 +32,7 @@ from loyalty.reporting.document import (
     Verbatim,
 )
 from loyalty.reporting.rendering import colours
-from loyalty.reporting.rendering.language import Language, Ready, language
+from loyalty.reporting.rendering.language import Language, language
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -225,17 +225,18 @@ class _Page:
             value = value.value
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return None
-        if isinstance(value, (int, float)):
-            return repr(float(value)) if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
+        if isinstance(value, int):
+            return str(value)
+        if isinstance(value, float):
+            # Twelve digits: the order in which an engine adds up moves those after them, and pages would differ.
+            return f"{value:.12g}" if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
         return value.isoformat() if isinstance(value, dt.date) else self._language.plain(value)
 
     def interval(self, confidence: float, span: Span) -> Said | None:
         """Return the sentence of an interval, or None where it has no ends."""
         if math.isnan(span.low) and math.isnan(span.high):
             return None
-        digits = f"{round(confidence * 100, 6):g}"
-        level = f"{self._language.forms.digits(digits)}\N{NO-BREAK SPACE}%"
-        return Said("page.interval", {"level": Ready(level), "span": span})
+        return Said("page.interval", {"level": Quantity(confidence, "level"), "span": span})
 
 
 def _blocks(document: Document) -> Iterator[Block | DataTable]:

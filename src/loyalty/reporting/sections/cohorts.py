@@ -22,6 +22,7 @@ from loyalty.reporting.sections.parts import (
     blocks,
     counted,
     drawing,
+    noted,
     notices,
     of_people,
     period,
@@ -72,7 +73,7 @@ def _lead(found: Any) -> Said | None:
 def _pictures(numbers: Numbers, found: Any) -> Iterator[Block]:
     """Yield the heat map, the curves and their averages."""
     if not found.data.num_rows:
-        yield Absent(Library(found.note))
+        yield Absent(noted(found.note))
         return
     if found.period != numbers.asked.period:
         yield Notice(said("cohorts.coarser", by=period("by", found.period),

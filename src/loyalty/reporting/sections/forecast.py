@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from loyalty.clv.backtesting.verdict import best
-from loyalty.reporting.document import Paragraph, Picture, Section, Verbatim
+from loyalty.reporting.document import Paragraph, Picture, Quantity, Section, Verbatim
 from loyalty.reporting.sections.parts import (
     absent,
     blocks,
     counted,
-    days,
     drawing,
     know,
     notices,
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["forecast"]
 
+_NUMBERS = re.compile(r"\d")
+_FEW = 10  # repeat purchases that are told with a decimal
+_TOO_FEW = 30  # purchases in the test below which chance decides how far off a total is
 _GOOD, _FAIR = 0.10, 0.25  # a total that is off by less is good, or fair
 _RULES = ("last_period", "customer_rate", "population_mean")
 
@@ -36,13 +39,14 @@ _RULES = ("last_period", "customer_rate", "population_mean")
 def forecast(numbers: Numbers) -> Section:
     """Return the section on whether the forecast can be believed."""
     there = numbers.has("value")
+    told = (*numbers["value"].notes, *numbers["backtest"].notes) if there and numbers.has("backtest") else ()
     rest = (_test(numbers), _counts(numbers), _models(numbers)) if there else (absent(numbers, "value"),)
     tested = numbers.has("backtest")
     return Section(
         anchor="forecast",
         title=said("forecast.title"),
         lead=_lead(numbers["backtest"]) if tested else None,
-        blocks=blocks(*rest, warned(numbers, "backtest", "purchase_counts")),
+        blocks=blocks(*rest, warned(numbers, "backtest", "purchase_counts", told=told)),
     )
 
 
@@ -59,6 +63,8 @@ def _lead(found: Any) -> Said:
     ahead = model["rmse"] < rule["rmse"]
     if not know(off):
         return said("forecast.verdict.unknown")
+    if model["actual"] < _TOO_FEW:
+        return said("forecast.verdict.few", count=round(model["actual"]))
     size = "good" if off <= _GOOD else "fair" if off <= _FAIR else "poor"
     return said(f"forecast.verdict.{size}" if ahead or size == "poor" else f"forecast.verdict.{size}_total",
                 off=share(off))  # fmt: skip
@@ -72,9 +78,9 @@ def _test(numbers: Numbers) -> Iterator[Block]:
     found = numbers["backtest"]
     model, rule = _outcome(found)
     bias = model["bias"]
-    yield Paragraph(said("forecast.test", split=found.split, days=days(found.days),
+    yield Paragraph(said("forecast.test", split=found.split, count=int(found.days),
                          customers=counted("customers", found.n)))  # fmt: skip
-    totals = {"predicted": round(model["predicted"]), "actual": counted("purchases", round(model["actual"]))}
+    totals = {"predicted": _repeats(model["predicted"]), "actual": round(model["actual"])}
     if know(bias) and round(bias, 3):
         yield Paragraph(said("forecast.too_many" if bias > 0 else "forecast.too_few", off=share(abs(bias)), **totals))
     else:
@@ -82,6 +88,7 @@ def _test(numbers: Numbers) -> Iterator[Block]:
     if know(model["rmse"], rule["rmse"]) and rule["rmse"] > 0.0:
         gain = 1.0 - model["rmse"] / rule["rmse"]
         key = "forecast.closer" if gain > 0.0 else "forecast.no_closer"
+        key = key if round(abs(gain), 3) else "forecast.as_close"
         name = rule["name"] if rule["name"] in _RULES else "other"
         yield Paragraph(said(key, gain=share(abs(gain)), rule=said(f"forecast.rule.{name}")))
     columns = {"week": "count", "start": "date", "actual": "count", "expected": "count"}
@@ -91,8 +98,15 @@ def _test(numbers: Numbers) -> Iterator[Block]:
         caption=said("forecast.tracking_caption", split=found.split),
         table=table(said("forecast.tracking_table"), columns, _weeks(found)),
     )
-    told = numbers["value"].notes  # which stand beside the values already
-    yield from notices(*(note for note in found.notes if note not in told))
+    # What stands beside the values already is not said twice: "Left out of the fit: 7 …" beside "…: 11 …" neither.
+    told = {_NUMBERS.split(note)[0] for note in numbers["value"].notes}
+    yield from notices(*(note for note in found.notes if _NUMBERS.split(note)[0] not in told or note[:1].isdigit()))
+
+
+def _repeats(expected: float) -> Said:
+    """Return how many repeat purchases were expected, with a decimal where they are few."""
+    few = Quantity(round(expected, 1), "tenths") if expected < _FEW else round(expected)
+    return said("count.repeats", count=few)
 
 
 def _weeks(found: Any) -> list[tuple[Any, ...]]:

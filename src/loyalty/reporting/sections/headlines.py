@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from loyalty.reporting.document import Cards, Headline, Library, Said, Section
 from loyalty.reporting.sections.parts import (
+    ahead,
     amount,
     anchor,
     blocks,
@@ -15,7 +16,7 @@ from loyalty.reporting.sections.parts import (
     days,
     know,
     level,
-    money,
+    noted,
     of_people,
     period,
     said,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PLACES", "headlines", "name_of"]
 
+_FITTED = ("value", "new_customer")  # numbers that rest on fitted models
 _MOST = 12  # cards; those of the lowest rank are left out where there are more
 
 
@@ -70,8 +72,15 @@ def _card(name: str, estimate: Any, sentence: Said) -> Headline:
         confidence=estimate.confidence,
         sentence=sentence if finite or math.isinf(estimate.value) else said("part.undefined"),
         term=anchor(name),
-        note=Library(estimate.note) if estimate.note else None,
+        note=_noted(name, estimate.note),
     )
+
+
+def _noted(name: str, note: str) -> Text | None:
+    """Return the note of a card; which parameters a fit leaves open is told where the models are."""
+    if not note:
+        return None
+    return said("card.value.doubt") if name in _FITTED else noted(note)
 
 
 def name_of(name: str, estimate: Estimate) -> Text:
@@ -104,6 +113,8 @@ def _silent(numbers: Numbers, found: Any) -> Said:
 
 def _revenue_retention(numbers: Numbers, found: Any) -> Said:
     name = numbers.asked.period
+    if found.value < 0.0:
+        return said("card.revenue_retention.negative", in_one=period("in", name), in_next=period("next", name))
     return said("card.revenue_retention", share=share(found.value), in_one=period("in", name),
                 in_next=period("next", name))  # fmt: skip
 
@@ -117,17 +128,11 @@ def _vital(numbers: Numbers, found: Any) -> Said:
 
 
 def _value(numbers: Numbers, found: Any) -> Said:
-    ahead = numbers["value"].terms.days
-    if math.isinf(ahead):
-        return said("card.value_endless", value=money(found.value))
-    return said("card.value", value=money(found.value), days=days(ahead))
+    return said("card.value", value=amount(found), ahead=ahead(numbers["value"].terms))
 
 
 def _new_customer(numbers: Numbers, found: Any) -> Said:
-    ahead = numbers["value"].terms.days
-    if math.isinf(ahead):
-        return said("card.new_customer_endless", value=money(found.value))
-    return said("card.new_customer", value=money(found.value), days=days(ahead))
+    return said("card.new_customer", value=amount(found), ahead=ahead(numbers["value"].terms))
 
 
 def _nps(_numbers: Numbers, found: Any) -> Said:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from loyalty import wording
@@ -20,6 +22,7 @@ from loyalty.reporting.document import (
 )
 
 if TYPE_CHECKING:
+    from loyalty.clv.valuation.terms import Terms
     from loyalty.estimates import Estimate
     from loyalty.reporting.document import Block, Text
     from loyalty.reporting.numbers import Numbers
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_ROWS",
     "absent",
+    "ahead",
     "amount",
     "anchor",
     "blocks",
@@ -38,6 +42,7 @@ __all__ = [
     "level",
     "money",
     "named",
+    "noted",
     "notices",
     "of_people",
     "period",
@@ -51,6 +56,8 @@ __all__ = [
 
 MOST_ROWS = 60  # of a table under a picture: no reader goes through more
 _EVERY = (100, 1_000, 10_000, 100_000, 1_000_000)  # "of every 100 customers"
+_ARGUMENT = re.compile(r"\w+=")
+_PREFIX = re.compile(r"\w+(?: \(\w+\))?: ")  # "GammaGamma: " or "ParetoNBD (boundary): " before what is warned of
 _FEW = 100  # customers who are counted one by one
 
 
@@ -75,20 +82,34 @@ def days(value: float) -> Quantity | Said:
 
 
 def amount(estimate: Estimate) -> Quantity:
-    """Return the value of an estimate in its unit."""
-    return Quantity(estimate.value, estimate.unit)
+    """Return the value of an estimate in its unit; whole days have no decimals."""
+    (value,) = _whole(estimate.unit, estimate.value)
+    return Quantity(value, estimate.unit)
 
 
 def span(estimate: Estimate) -> Span | None:
     """Return the interval of an estimate; None where there is none."""
     if math.isnan(estimate.low) and math.isnan(estimate.high):
         return None
-    return Span(estimate.low, estimate.high, estimate.unit)
+    low, high = _whole(estimate.unit, estimate.low, estimate.high)
+    return Span(low, high, estimate.unit)
 
 
-def level(confidence: float) -> Said:
+def _whole(unit: str, *values: float) -> tuple[float, ...]:
+    """Return values of days as whole numbers, if all of them are."""
+    if unit == "days" and all(math.isfinite(value) and float(value).is_integer() for value in values):
+        return tuple(int(value) for value in values)
+    return values
+
+
+def level(confidence: float) -> Quantity:
     """Return a level of confidence or a share that is a round number, without needless decimals: "95 %"."""
-    return said("part.level", level=round(confidence * 100, 6))
+    return Quantity(confidence, "level")
+
+
+def ahead(terms: Terms) -> Said:
+    """Return how far ahead value is counted: "over the next 365 days"."""
+    return said("value.endless") if math.isinf(terms.days) else said("value.ahead", count=int(terms.days))
 
 
 def counted(noun: str, count: float) -> Said:
@@ -103,7 +124,7 @@ def period(form: str, name: str) -> Said:
 
 def anchor(name: str) -> str:
     """Return the place of a definition in the page."""
-    return f"term-{name.replace('_', '-')}"
+    return name.replace("_", "-")
 
 
 def know(*values: float) -> bool:
@@ -143,14 +164,38 @@ def named(value: Any) -> Verbatim:
 def notices(*notes: str) -> Iterator[Notice]:
     """Yield what results say that a reader must know, each once."""
     for note in dict.fromkeys(filter(None, notes)):
-        yield Notice(Library(_capital(note)))
+        yield Notice(noted(note))
 
 
-def warned(numbers: Numbers, *names: str) -> Iterator[Notice]:
-    """Yield what was warned of on the way to some results."""
-    yield from notices(*(text for name in names for text in numbers.warned.get(name, ())))
+def noted(note: str) -> Library:
+    """Return a note as a sentence: it begins with a capital letter, unless with an argument such as score=."""
+    return Library(note if _ARGUMENT.match(note) else note[:1].upper() + note[1:])
 
 
+def warned(numbers: Numbers, *names: str, told: Iterable[str] = ()) -> Iterator[Notice]:
+    """Yield what was warned of on the way to some results.
+
+    Args:
+        numbers: The numbers.
+        names: The steps.
+        told: Notes that the section says already: a warning repeats some, with the name of a model before it.
+    """
+    notes = tuple(told)
+    for text in dict.fromkeys(text for name in names for text in numbers.warned.get(name, ())):
+        bare = _PREFIX.sub("", text).rstrip(".")
+        if not any(bare in note for note in notes):
+            yield Notice(noted(text))
+
+
+# What was handed over to a step, and what can be wrong with it that the page has a sentence for. Errors quote values,
+# ids and paths, which a page that leaves the house must not.
+_HANDED = {"nps": "surveys", "wallet": "wallet", "value": "margin", "historical_value": "margin"}
+_UNUSABLE = {
+    "surveys": {"column", "rows", "file", "grouped"},
+    "wallet": {"column", "rows", "file", "strangers", "empty"},
+    "margin": {"column", "rows"},
+    "other": set[str](),
+}
 _TO_PASS = {"nps", "wallet", "upsell", "profit"}  # what the page says itself when data were not given
 
 
@@ -159,16 +204,20 @@ def absent(numbers: Numbers, name: str) -> Absent:
     lack = numbers[name]
     if not lack.given and name in _TO_PASS:
         return Absent(said(f"lack.{name}"))
-    return Absent(Library(_capital(lack.why)))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    if lack.kind:
+        what = _HANDED.get(lack.step, "other")
+        kind = lack.kind if lack.kind in _UNUSABLE[what] else "other"
+        return Absent(said(f"unusable.{what}.{kind}"))
+    return Absent(noted(lack.why))
 
 
 def drawing(result: Any, **options: Any) -> Callable[[Any], Any]:
     """Return what draws a result on Axes."""
-    return lambda ax: result.plot(ax=ax, **options)
+    return partial(_draw, result, options)
+
+
+def _draw(result: Any, options: Mapping[str, Any], ax: Any) -> Any:
+    return result.plot(ax=ax, **options)
 
 
 def table(caption: Text, columns: Mapping[str, str], rows: Iterable[Sequence[Any]], **more: Any) -> DataTable:

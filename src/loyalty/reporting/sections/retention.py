@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from loyalty.reporting.document import Absent, Library, Paragraph, Picture, Section
+from loyalty.reporting.document import Absent, Paragraph, Picture, Section
 from loyalty.reporting.sections.parts import (
     MOST_ROWS,
     absent,
@@ -16,6 +16,7 @@ from loyalty.reporting.sections.parts import (
     drawing,
     know,
     level,
+    noted,
     notices,
     of_people,
     period,
@@ -65,7 +66,7 @@ def _customers(numbers: Numbers) -> Iterator[Block]:
         return
     found: Table = numbers["retention"]
     if not len(found):
-        yield Absent(Library(found.note))
+        yield Absent(noted(found.note))
         return
     rate = numbers["retention_rate"]
     if know(rate.value, rate.low):
@@ -105,7 +106,8 @@ def _revenue(numbers: Numbers) -> Iterator[Block]:
     if not len(found):
         return  # the same reason as that of customers' retention, which has been said
     if know(found.net.value, found.gross.value):
-        yield Paragraph(said("retention.revenue", net=amount(found.net), gross=amount(found.gross),
+        key = "retention.revenue" if found.net.value >= 0.0 else "retention.revenue_negative"
+        yield Paragraph(said(key, net=amount(found.net), gross=amount(found.gross),
                              in_one=period("in", name), in_next=period("next", name)))  # fmt: skip
     columns = {"period": "text", "customers": "count", "base_spend": "money", "next_spend": "money", "net": "share",
                "gross": "share"}  # fmt: skip

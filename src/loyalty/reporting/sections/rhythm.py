@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from loyalty.reporting.document import Absent, Library, Paragraph, Picture, Quantity, Section
+from loyalty.reporting.document import Absent, Paragraph, Picture, Quantity, Section
 from loyalty.reporting.sections.parts import (
     absent,
     amount,
@@ -16,6 +16,7 @@ from loyalty.reporting.sections.parts import (
     know,
     level,
     money,
+    noted,
     notices,
     rows_of,
     said,
@@ -96,7 +97,7 @@ def _tenure(numbers: Numbers) -> Iterator[Block]:
     half = found.survival_median
     silence = days(numbers.asked.inactive_days)
     if not len(found.survival):
-        yield Absent(Library(found.survival.note))
+        yield Absent(noted(found.survival.note))
         return
     known = know(half.value)
     key = "rhythm.tenure_long" if not known else "rhythm.tenure" if half.value else "rhythm.tenure_once"
@@ -130,7 +131,7 @@ def _spend(numbers: Numbers) -> Iterator[Block]:
     found = numbers["spend_distribution"]
     people = sum(found["count"])
     if not people:
-        yield Absent(Library(found.note))
+        yield Absent(noted(found.note))
         return
     if numbers.has("spending"):
         each = numbers["spending"].sales_per_customer

@@ -50,6 +50,8 @@ def _lead(found: Any) -> Said:
     values = {"largest": Library(most["segment"]), "share": share(most["share"])}
     if found.n == 1:
         return said("segments.lead_one", segment=values["largest"])
+    if sum(1 for row in found.grid if row["customers"]) == 1:
+        return said("segments.lead_alike")
     if not know(richest["revenue_share"]):
         return said("segments.lead_customers", **values)
     if richest is most:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from loyalty.reporting.document import Absent, Library, Paragraph, Picture, Section
+from loyalty.reporting.document import Absent, Paragraph, Picture, Section
 from loyalty.reporting.sections.parts import (
     absent,
     amount,
@@ -14,6 +14,7 @@ from loyalty.reporting.sections.parts import (
     drawing,
     know,
     level,
+    noted,
     notices,
     said,
     share,
@@ -51,7 +52,7 @@ def _lead(found: Any) -> Said | None:
 def _score(found: Any) -> Iterator[Block]:
     """Yield the score and its three parts."""
     if not know(found.value):
-        yield Absent(Library(found.note))
+        yield Absent(noted(found.note))
         return
     yield Paragraph(said("surveys.reading"))
     if know(found.low):

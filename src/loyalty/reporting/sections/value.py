@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from loyalty.reporting.document import Library, Paragraph, Picture, Section
+from loyalty import wording
+from loyalty.reporting.document import Library, Paragraph, Picture, Said, Section
 from loyalty.reporting.sections.parts import (
     absent,
+    ahead,
     amount,
     blocks,
-    counted,
     days,
     drawing,
     know,
@@ -29,7 +29,7 @@ from loyalty.reporting.sections.parts import (
 from loyalty.reporting.sections.quiet import customers_table
 
 if TYPE_CHECKING:
-    from loyalty.reporting.document import Block, Said
+    from loyalty.reporting.document import Block
     from loyalty.reporting.numbers import Numbers
     from loyalty.tables import Table
 
@@ -45,8 +45,13 @@ def value(numbers: Numbers) -> Section:
         anchor="value",
         title=said("value.title"),
         lead=_lead(numbers) if there else None,
-        blocks=blocks(_parts(numbers) if there else absent(numbers, "value"), warned(numbers, "value")),
+        blocks=blocks(_parts(numbers) if there else absent(numbers, "value"), _warned(numbers)),
     )
+
+
+def _warned(numbers: Numbers) -> Iterator[Block]:
+    """Yield what was warned of and the notes do not say."""
+    yield from warned(numbers, "value", told=numbers["value"].notes if numbers.has("value") else ())
 
 
 def _parts(numbers: Numbers) -> Iterator[Block]:
@@ -61,16 +66,10 @@ def _parts(numbers: Numbers) -> Iterator[Block]:
     yield from notices(*found.notes)
 
 
-def _ahead(found: Any) -> Said:
-    """Return how far ahead value is counted."""
-    ahead = found.terms.days
-    return said("value.endless") if math.isinf(ahead) else said("value.ahead", days=days(ahead))
-
-
 def _lead(numbers: Numbers) -> Said:
     found = numbers["value"]
-    return said("value.lead", customers=counted("customers", found.total.n), value=amount(found.total),
-                ahead=_ahead(found), mean=amount(found.mean))  # fmt: skip
+    return said("value.lead", count=found.total.n, value=amount(found.total), ahead=ahead(found.terms),
+                mean=amount(found.mean))  # fmt: skip
 
 
 def _total(numbers: Numbers) -> Iterator[Block]:
@@ -82,7 +81,8 @@ def _total(numbers: Numbers) -> Iterator[Block]:
                              level=level(total.confidence)))  # fmt: skip
     yield Paragraph(_terms(numbers))
     if know(new.value):
-        yield Paragraph(said("value.new", value=amount(new), ahead=_ahead(found)))
+        key = "value.new" if new.value > 0.0 else "value.new_nothing"
+        yield Paragraph(said(key, value=amount(new), ahead=ahead(found.terms)))
     if numbers.has("historical_value"):
         so_far = numbers["historical_value"].mean
         yield Paragraph(said("value.so_far", value=amount(so_far), first=numbers.facts.first, last=numbers.facts.last))
@@ -98,8 +98,8 @@ def _terms(numbers: Numbers) -> Said:
         return said("value.terms_table", rate=rate)
     if numbers.asked.margin is None:
         key = "value.terms_cost" if terms.margin != 1.0 else "value.terms_sales"
-        return said(key, margin=share(terms.margin), rate=rate)
-    return said("value.terms_margin", margin=share(terms.margin), rate=rate)
+        return said(key, margin=level(round(terms.margin, 4)), rate=rate)
+    return said("value.terms_margin", margin=level(round(terms.margin, 4)), rate=rate)
 
 
 def _by_segment(numbers: Numbers) -> Iterator[Block]:
@@ -163,9 +163,14 @@ def _alive_alt(rows: list[dict[str, Any]]) -> Said:
     """Return what is to be seen: the most recent and the most silent of those who bought most."""
     most = [row for row in rows if row["purchases"] == rows[-1]["purchases"]]
     recent, silent = most[0], most[-1]
-    return said("value.alive_alt", purchases=Library(recent["purchases"]), recent=share(recent["p_alive"]),
-                recent_days=days(recent["days_to"]), silent=share(silent["p_alive"]),
-                silent_days=days(silent["days_from"]))  # fmt: skip
+    values: dict[str, Any] = {
+        "purchases": Library(wording.counted(recent["purchases"], "purchases")),
+        "recent": share(recent["p_alive"]),
+        "recent_days": days(recent["days_to"]),
+    }
+    if recent is silent:
+        return Said("value.alive_alt_one", values)
+    return said("value.alive_alt", **values, silent=share(silent["p_alive"]), silent_days=days(silent["days_from"]))
 
 
 def _concentration(numbers: Numbers) -> Iterator[Block]:
