@@ -189,3 +189,20 @@ def test_a_number_that_is_no_money_is_not_proposed(tmp_path, name):
     done = run("metrics", tmp_path / "a.csv", "-y")
     assert (done.code, done.out) == (2, b"")
     assert "amount    ?  no column looks like it" in done.err
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "why"),
+    [
+        ("N.º cliente;fecha;importe", "1;2024-01-05;7,86", "'importe' holds text such as 7,86"),
+        ("cliente;fecha;importe;importe", "1;2024-01-05;7;8", "'importe' stands 2 times: rename all but one"),
+    ],
+)
+def test_a_column_of_a_fitting_name_says_why_it_does_not_do(tmp_path, header, row, why):
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{header}\n{row}\n", encoding="utf-8")
+    done = run("metrics", path)
+    assert done.code == 2
+    assert f"amount    ?  no column looks like it; {why}" in done.err
+    assert "-y" not in done.err
+    assert f"--customer {'cliente' if '.' not in header else chr(39) + 'N.º cliente' + chr(39)}" in done.err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,13 @@ class _Proposal:
         role: "customer", "date" or "amount".
         candidates: The columns that look like it: one is a proposal, several are a question.
         looks: What the candidates hold, in words, in the same order.
+        misfit: Why a column that is named like it is no candidate; empty where there is none.
     """
 
     role: str
     candidates: tuple[str, ...]
     looks: tuple[str, ...]
+    misfit: str = ""
 
     @property
     def column(self) -> str | None:
@@ -104,7 +106,25 @@ def _proposals(roles: Sequence[str], taken: set[str], labels: Sequence[str], dat
         found[role] = found[role] or looks.by_kind(role, seen)
         seen = {label: look for label, look in seen.items() if label not in found[role]}
     every = {label: looks.look(head.column(labels.index(label))) for label in free}
-    return [_Proposal(role, tuple(found[role]), tuple(every[label].words for label in found[role])) for role in roles]
+    return [
+        _Proposal(
+            role,
+            tuple(found[role]),
+            tuple(every[label].words for label in found[role]),
+            "" if found[role] else _misfit(role, labels, every),
+        )
+        for role in roles
+    ]
+
+
+def _misfit(role: str, labels: Sequence[str], every: Mapping[str, looks.Look]) -> str:
+    """Return why a column of a fitting name does not do: it stands twice, or holds something else."""
+    for label in looks.named_like(role, labels):
+        if labels.count(label) > 1:
+            return f"{label!r} stands {labels.count(label)} times: rename all but one of them"
+        if label in every:
+            return f"{label!r} holds {every[label].words}"
+    return ""
 
 
 def _say(found: dict[str, Any], proposals: Sequence[_Proposal], labels: Sequence[str], *, accepted: bool) -> None:
@@ -119,10 +139,7 @@ def _say(found: dict[str, Any], proposals: Sequence[_Proposal], labels: Sequence
         lines += _lines(proposal)
     if not clear:
         lines += ["", f"The columns are {_listed(labels)}."]
-    again = "-y takes only what is clear" if accepted else "or with -y, which takes what is proposed"
-    lines += ["", f"Run it again with the columns named{'' if accepted and not clear else f' ({again})'}:", ""]
-    if accepted and not clear:
-        lines[-2] = f"Name what is not clear ({again}):"
+    lines += ["", _remedy(clear=clear, accepted=accepted), ""]
     named_now = {role: column for role, column in found.items() if column}
     named_now |= {proposal.role: proposal.column or "COLUMN" for proposal in proposals}
     lines += [f"  {_command(named_now)}", ""]
@@ -130,10 +147,20 @@ def _say(found: dict[str, Any], proposals: Sequence[_Proposal], labels: Sequence
     sys.stderr.flush()
 
 
+def _remedy(*, clear: bool, accepted: bool) -> str:
+    """Return what to do: -y serves only where there is one column for each role."""
+    if clear:
+        return "Run it again with the columns named (or with -y, which takes what is proposed):"
+    return (
+        "Name what is not clear (-y takes only what is clear):" if accepted else "Run it again with the columns named:"
+    )
+
+
 def _lines(proposal: _Proposal) -> list[str]:
     """Return the lines of one role."""
     if not proposal.candidates:
-        return [f"  {proposal.role:<9} ?  no column looks like it"]
+        why = f"; {one_line(proposal.misfit)}" if proposal.misfit else ""
+        return [f"  {proposal.role:<9} ?  no column looks like it{why}"]
     if proposal.column:
         return [f"  {proposal.role:<9} {one_line(proposal.column)}  ({one_line(proposal.looks[0])})"]
     choices = zip(proposal.candidates, proposal.looks, strict=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["ROWS", "Look", "by_kind", "by_name", "look"]
+__all__ = ["ROWS", "Look", "by_kind", "by_name", "look", "named_like"]
 
 ROWS = 1_000  # that are looked at
 _EXAMPLE = 20  # letters shown of a value
@@ -19,7 +19,8 @@ _SURE = {
         customerid customernumber customerno customernr customerkey customercode clientid clientnumber
         clientno clientcode userid memberid membernumber shopperid buyerid consumerid accountid cardid
         cardnumber loyaltyid idcustomer idclient idcliente clienteid codcliente codigocliente codigodecliente
-        numerocliente numerodecliente numcliente nrocliente idusuario usuarioid idsocio socioid numerosocio
+        numerocliente numerodecliente numcliente nrocliente nocliente nodecliente clienteno
+        idusuario usuarioid idsocio socioid numerosocio
         numerodesocio kundenid kundeid idkunde kundennummer kundennr kundenkennung kdnr kundenkarte mitgliedid
         mitgliedsid mitgliedsnummer mitgliedsnr nutzerid benutzerid kontonummer
     """,
@@ -119,6 +120,12 @@ def by_name(role: str, seen: Mapping[str, Look]) -> list[str]:
         if hits:
             return readable or hits if role == "date" else hits
     return []
+
+
+def named_like(role: str, labels: Sequence[str]) -> list[str]:
+    """Return the columns whose name says the role, whatever they hold."""
+    names = {*_SURE[role].split(), *_PERHAPS[role].split()}
+    return [label for label in dict.fromkeys(labels) if _plain(label) in names]
 
 
 def by_kind(role: str, seen: Mapping[str, Look]) -> list[str]:
