@@ -519,7 +519,7 @@ ROW = "1,2024-01-05,10\n"
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        ("", EmptyData, "no columns"),
+        ("", EmptyData, "is empty: it has no line that names the columns"),
         ("\n", EmptyData, "no columns"),
         (HEAD, EmptyData, "no rows"),
         ("a,b\n1,2\n", ColumnError, "there is no such column"),
