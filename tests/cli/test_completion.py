@@ -10,6 +10,8 @@ from command import environment, start
 
 pexpect = pytest.importorskip("pexpect")
 
+pytestmark = pytest.mark.slow  # each starts processes of its own
+
 
 @pytest.fixture
 def on_path(tmp_path):

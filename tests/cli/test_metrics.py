@@ -15,6 +15,7 @@ def test_json_is_the_overview(files, tx):
     assert alike(json.loads(done.text), ly.overview(tx).to_dict())
 
 
+@pytest.mark.slow
 def test_json_with_every_option(files, log, tmp_path):
     ly.datasets.simulate_scores(log["customer_id"], seed=1).rename(columns={"score": "answer"}).to_csv(
         tmp_path / "answers.csv", index=False

@@ -13,7 +13,8 @@ import pytest
 import loyalty
 from command import PYTHON, STARTED, environment, start
 
-SLOW = pytest.mark.slow
+pytestmark = pytest.mark.slow  # each starts processes of its own
+
 HEAVY = {"babel", "duckdb", "jinja2", "matplotlib", "narwhals", "numpy", "pandas", "polars", "pyarrow", "scipy"}
 
 
@@ -84,7 +85,7 @@ def test_a_full_disk():
 
 
 @pytest.mark.parametrize(("number", "code"), [
-    (signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=SLOW), pytest.param(signal.SIGHUP, 129, marks=SLOW),
+    (signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129),
 ])  # fmt: skip
 def test_stopped_while_it_reads(tmp_path, number, code):
     process = start("metrics", "-", env=environment(TMPDIR=str(tmp_path)))
@@ -143,7 +144,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("times", [pytest.param(1, marks=SLOW), 20])
+@pytest.mark.parametrize("times", [1, 20])
 def test_stopped_while_it_starts(times):
     process = start("metrics", "none.csv", code=SLOW_START)
     assert process.stdout.readline() == b"importing\n"
@@ -205,9 +206,7 @@ def test_impatience_disturbs_no_clearing_away(files, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "closed", ["2>&-", *(pytest.param(more, marks=SLOW) for more in (">&-", ">&- 2>&-", "<&- >&- 2>&-"))]
-)
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams(files, tmp_path, closed):
     for arguments, code in ((["--version"], 0), (["nothing"], 2)):
         ended, _, err = finished(start_in_shell(arguments, closed))
@@ -220,7 +219,7 @@ def test_closed_streams(files, tmp_path, closed):
 
 @pytest.mark.parametrize("call", [
     "metrics {} -q", "score --help", "--version",
-    *(pytest.param(call, marks=SLOW) for call in ("metrics {} -q --json", "segments {} -q -o -")),
+    "metrics {} -q --json", "segments {} -q -o -",
 ])  # fmt: skip
 def test_nobody_reads(files, call):
     """As `loyalty segments … -o - | head -1` where head has ended."""
@@ -233,7 +232,7 @@ def test_nobody_reads(files, call):
 
 
 @pytest.mark.parametrize(("number", "code"), [
-    (signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=SLOW), pytest.param(signal.SIGKILL, -9, marks=SLOW),
+    (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9),
 ])  # fmt: skip
 def test_stopped_while_it_writes(files, tmp_path, number, code):
     path = tmp_path / "out.parquet"
@@ -248,7 +247,6 @@ def test_stopped_while_it_writes(files, tmp_path, number, code):
         assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.slow
 def test_signs_that_the_terminal_does_not_know_stop_nothing(tmp_path):
     (tmp_path / "客.csv").write_text("customer_id,date,amount\n1,2024-01-05,3\n")
     process = start("metrics", tmp_path / "客.csv", "--customer", "客", env=environment(PYTHONIOENCODING="ascii"))
@@ -266,7 +264,6 @@ def test_python_m_says_its_own_name():
     assert b"Usage: loyalty [OPTIONS] COMMAND" in out
 
 
-@pytest.mark.slow
 def test_nothing_is_left_in_the_temporary_folder(files):
     with tempfile.TemporaryDirectory() as folder:
         process = start("metrics", "-", "-q", "--only", "upsell_ratio", env=environment(TMPDIR=folder))

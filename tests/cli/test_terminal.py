@@ -9,6 +9,8 @@ from command import environment
 
 pexpect = pytest.importorskip("pexpect")
 
+pytestmark = pytest.mark.slow  # each starts processes of its own
+
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"  # the cursor
 
 
@@ -68,7 +70,6 @@ def test_no_progress_where_it_is_not_wanted(files, quiet):
     assert "Reading" not in out
 
 
-@pytest.mark.slow
 def test_results_in_a_pipe_beside_progress_at_the_terminal(files, tmp_path):
     """As `loyalty metrics … --json > numbers.json` typed by hand."""
     code = (
@@ -142,7 +143,6 @@ def test_standard_input_from_a_keyboard_is_refused():
     assert "nothing is piped into it" in out
 
 
-@pytest.mark.slow
 def test_a_terminal_of_one_column(files):
     out, code = seen(spawn("segments", files["orders.csv"], "-q", columns=1))
     assert code == 0
