@@ -23,7 +23,7 @@ def command_in(said):
 def test_what_is_proposed_can_be_run(files, tx):
     done = run("metrics", files["client.csv"], "--json")
     assert (done.code, done.out) == (2, b"")
-    assert "customer  client  (numbers such as 00" in done.err
+    assert "customer  client  (numbers such as 0" in done.err
     assert "date      day  (dates such as 20" in done.err
     assert "amount    total  (numbers such as" in done.err
     arguments = command_in(done.err)
