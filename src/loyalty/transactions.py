@@ -399,6 +399,10 @@ class Transactions:
         everything = self.engine.table("purchases")
         return everything.filter(nw.col("day") >= self.window.first) if self.rules.history else everything
 
+    def every_row(self) -> Frame:
+        """Return all canonical rows, read from the source again, those among them that the log leaves out."""
+        return self.engine.rows(self._spec)
+
     def sale_rows(self, value: Any = None) -> Frame:
         """Return the canonical rows of sales in the window, read from the source again, `product` among them if named.
 

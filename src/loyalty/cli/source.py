@@ -14,7 +14,7 @@ import typer
 
 from loyalty.cli import columns
 from loyalty.cli.failures import WrongUsage
-from loyalty.errors import EmptyData, InvalidArgument
+from loyalty.errors import EmptyData
 
 if TYPE_CHECKING:
     from loyalty.cli.options import Source
@@ -104,14 +104,11 @@ def check_tables(*paths: str | None) -> None:
     from loyalty import engines
 
     for path in filter(None, paths):
-        try:
-            _ = engines.open_source(path).labels
-        except InvalidArgument as error:
-            if "is a database" in str(error):
-                raise WrongUsage(
-                    f"{path!r} is a database, and a table beside the transactions is a CSV or Parquet file: export it."
-                ) from error
-            raise
+        if engines.database_kind(path):
+            raise WrongUsage(
+                f"{path!r} is a database, and a table beside the transactions is a CSV or Parquet file: export it."
+            )
+        _ = engines.open_source(path).labels
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from loyalty.engines.base import Engine, RowSpec
+from loyalty.engines.databases import database_kind
 from loyalty.engines.embedded import Embedded, break_off
 from loyalty.engines.sources import Source, open_source
 
-__all__ = ["Engine", "RowSpec", "Source", "break_off", "connect", "open_source"]
+__all__ = ["Engine", "RowSpec", "Source", "break_off", "connect", "database_kind", "open_source"]
 
 
 def connect(

@@ -15,13 +15,13 @@ from urllib.parse import quote
 from loyalty.engines.canonical import named_columns
 from loyalty.engines.connections import brief
 from loyalty.engines.failures import plain_errors
-from loyalty.engines.files import projection
+from loyalty.engines.files import Scanned
 from loyalty.errors import ColumnError, InvalidArgument, UnsupportedSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["DuckDBTable", "SQLiteTable", "database_kind", "open_table", "tables_in"]
+__all__ = ["DuckDBTable", "SQLiteTable", "database_kind", "open_table"]
 
 _ATTACHED = "loyalty_source"  # what a file is called inside an engine
 _MAIN = "main"  # the schema that need not be said
@@ -40,21 +40,6 @@ def database_kind(path: Any) -> str:
     if head == b"SQLite format 3\0":
         return "sqlite"
     return "duckdb" if head[8:12] == b"DUCK" else ""
-
-
-def tables_in(path: str | os.PathLike[str]) -> list[str]:
-    """Return the tables and views of a database file, in order of their names.
-
-    Args:
-        path: A DuckDB or SQLite file.
-
-    Returns:
-        Their names as `open_table` takes them: of those in another schema than the main one, "schema.name".
-
-    Raises:
-        UnsupportedSource: The file is no database, or cannot be read.
-    """
-    return sorted(_places(os.fspath(path)))
 
 
 def open_table(path: str | os.PathLike[str], table: str | None) -> DuckDBTable | SQLiteTable:
@@ -126,7 +111,7 @@ def _attach(connection: Any, path: str) -> None:
 
 
 @dataclass
-class DuckDBTable:
+class DuckDBTable(Scanned):
     """A table or view of a DuckDB file, scanned where it lies, as often as it is needed.
 
     Nothing is written to the file. While it is open nobody else can write to it either.
@@ -157,22 +142,6 @@ class DuckDBTable:
             _attach(cursor, self.path)
             schema, name = map(_quoted, self.place)
             return cursor.sql(f"FROM {_ATTACHED}.{schema}.{name}")
-
-    def arrow(self, labels: Sequence[Any]) -> pa.Table:
-        """Return columns, named c0, c1, … in the order asked for."""
-        places = [list(self.labels).index(label) for label in labels]
-        with plain_errors(self._what()), brief() as connection:
-            return self.scan(connection).project(projection(places)).to_arrow_table()
-
-    def head(self, rows: int) -> pa.Table:
-        """Return the first rows of every column, named c0, c1, ….
-
-        Args:
-            rows: How many at most.
-        """
-        with plain_errors(self._what()), brief() as connection:
-            every = projection(range(len(self.labels)))
-            return self.scan(connection).limit(rows).project(every).to_arrow_table()
 
     def _what(self) -> str:
         return f"table {self.place[1]!r} of the database {self.path!r}"

@@ -18,9 +18,8 @@ import narwhals.stable.v2 as nw
 
 from loyalty import checks
 from loyalty.engines import canonical, connections
-from loyalty.engines.databases import DuckDBTable
 from loyalty.engines.failures import plain_errors
-from loyalty.engines.files import Files, projection
+from loyalty.engines.files import Files, Scanned
 from loyalty.engines.ids import Ids
 from loyalty.engines.sources import PandasFrame, Source, encoded_ids, open_source
 from loyalty.errors import ClosedError, ColumnError, InvalidArgument, UnsupportedSource
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedded", "break_off"]
 
-_SCANNED = (Files, DuckDBTable)  # read where they lie, in no order of rows
 # Engines that are open, for `break_off` alone: nothing is computed with it.
 _open: weakref.WeakSet[Embedded] = weakref.WeakSet()
 _open_lock = threading.Lock()
@@ -100,7 +98,7 @@ class Embedded:
             rows = relation.project(found).filter(f"{part} IS NULL AND customer IS NOT NULL")
             bad = rows.order("place").limit(limit).fetchall()
         names = rows.columns
-        where = "" if isinstance(self._source, _SCANNED) else "row {}: "
+        where = "" if isinstance(self._source, Scanned) else "row {}: "
         return [
             (where.format(row[names.index("place")]) if where else "") + repr(row[names.index("found")]) for row in bad
         ]
@@ -231,9 +229,8 @@ class Embedded:
 
     def _opened(self, spec: RowSpec, labels: list[Any], roles: list[str]) -> tuple[Any, list[str]]:
         """Return the named columns as a relation with the columns c0, c1, …, and which of them have no type."""
-        if isinstance(self._source, _SCANNED):
-            places = [list(self._source.labels).index(label) for label in labels]
-            return self._source.scan(self._cursor()).project(projection(places)), []
+        if isinstance(self._source, Scanned):
+            return self._source.columns(self._cursor(), labels), []
         table = self._coded(spec, labels, roles)
         return self._cursor().from_arrow(table), [one.name for one in table.schema if str(one.type) == "null"]
 

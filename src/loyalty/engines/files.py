@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +18,52 @@ from loyalty.errors import EmptyData, InvalidArgument, UnsupportedSource
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Files", "open_files", "projection"]
+__all__ = ["Files", "Scanned", "open_files", "projection"]
 
 _PARQUET = (".parquet", ".pq")
 _TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".csv.zst")
 _SEPARATORS = (",", ";", "\t", "|")
 
 
+class Scanned(ABC):
+    """A source that DuckDB scans where it lies, in no order of rows, as often as it is needed."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> Sequence[Any]:
+        """The column labels."""
+
+    @abstractmethod
+    def scan(self, cursor: Any) -> Any:
+        """Return a relation over all rows."""
+
+    @abstractmethod
+    def _what(self) -> str:
+        """Return what it is, for messages."""
+
+    def columns(self, cursor: Any, labels: Sequence[Any]) -> Any:
+        """Return a relation over columns, named c0, c1, … in the order asked for."""
+        places = [list(self.labels).index(label) for label in labels]
+        return self.scan(cursor).project(projection(places))
+
+    def arrow(self, labels: Sequence[Any]) -> pa.Table:
+        """Return columns, named c0, c1, … in the order asked for."""
+        with plain_errors(self._what()), brief() as connection:
+            return self.columns(connection, labels).to_arrow_table()
+
+    def head(self, rows: int) -> pa.Table:
+        """Return the first rows of every column, named c0, c1, ….
+
+        Args:
+            rows: How many at most.
+        """
+        every = projection(range(len(self.labels)))
+        with plain_errors(self._what()), brief() as connection:
+            return self.scan(connection).limit(rows).project(every).to_arrow_table()
+
+
 @dataclass
-class Files:
+class Files(Scanned):
     """Parquet or CSV files, read where they lie; those that changed since they were opened are refused.
 
     A text file is UTF-8, its first line names the columns and says by which of , ; tab | they are parted, and only
@@ -70,22 +108,6 @@ class Files:
                 "skiprows": 0,
             }
             return cursor.read_csv(self._patterns(), all_varchar=True, header=True, union_by_name=True, **dialect)
-
-    def arrow(self, labels: Sequence[Any]) -> pa.Table:
-        """Return columns, named c0, c1, … in the order asked for."""
-        places = [list(self.labels).index(label) for label in labels]
-        with plain_errors(self._what()), brief() as connection:
-            return self.scan(connection).project(projection(places)).to_arrow_table()
-
-    def head(self, rows: int) -> pa.Table:
-        """Return the first rows of every column, named c0, c1, ….
-
-        Args:
-            rows: How many at most.
-        """
-        every = projection(range(len(self.labels)))
-        with plain_errors(self._what()), brief() as connection:
-            return self.scan(connection).limit(rows).project(every).to_arrow_table()
 
     def _header(self, connection: Any) -> list[str]:
         """Return the names in the first file as they stand there: DuckDB renames `a, a` and `a, A`."""

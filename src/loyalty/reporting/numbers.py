@@ -43,6 +43,7 @@ class Facts:
         history: Whether there are purchases before the window.
         roles: The roles that have a column.
         customer: The caller's name of the customer column.
+        told: What was read as JSON-ready values, by `Transactions.to_dict`.
     """
 
     rows_in: int
@@ -56,6 +57,7 @@ class Facts:
     history: bool
     roles: frozenset[str]
     customer: str
+    told: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def of(cls, tx: Transactions) -> Facts:
@@ -72,6 +74,7 @@ class Facts:
             history=tx.rules.history,
             roles=tx.roles,
             customer=str(tx.customer),
+            told=tx.to_dict(),
         )
 
     @property
@@ -83,21 +86,6 @@ class Facts:
     def last(self) -> dt.date:
         """Last day of the window."""
         return periods.to_date(self.window.last)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the facts as JSON-ready values, as `Transactions.to_dict` does."""
-        return {
-            "rows_in": self.rows_in,
-            "rows_used": self.rows_used,
-            "purchases": self.purchases,
-            "customers": self.customers,
-            "observed_from": self.first.isoformat(),
-            "observed_until": self.last.isoformat(),
-            "exclusions": {
-                reason: {"rows": rows, "amount": wording.jsonable(amount)}
-                for reason, (rows, amount) in self.exclusions.items()
-            },
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +120,7 @@ class Numbers:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-ready values: what is missing as {"missing": why}."""
         return {
-            "transactions": self.facts.to_dict(),
+            "transactions": dict(self.facts.told),
             "asked": self.asked.to_dict(),
             "results": {name: _told(result) for name, result in self.results.items()},
             "warnings": {name: list(said) for name, said in self.warned.items() if said},

@@ -120,14 +120,25 @@ def report(
         annual_discount_rate=annual_discount_rate, model=model, period=period, inactive_after=inactive_after,
         confidence=confidence, listed=listed,
     )  # fmt: skip
-    _check(tx, asked, currency, title)
-    spoken(language)
+    check(asked, language=language, currency=currency, title=title)
+    if isinstance(margin, str):
+        checks.column("margin", margin, tx.engine.labels)
     numbers = compute(tx, asked, progress)
     return Report(document=_document(numbers, currency, title), language=language, numbers=numbers)
 
 
-def _check(tx: Transactions, asked: Asked, currency: str, title: str) -> None:
-    """Refuse what is not allowed before the long work begins."""
+def check(asked: Asked, *, language: str = "en", currency: str = "", title: str = "") -> None:
+    """Refuse what is not allowed before the long work begins; no rows are needed for it.
+
+    Args:
+        asked: What is asked for.
+        language: As in `report`.
+        currency: As in `report`.
+        title: As in `report`.
+
+    Raises:
+        InvalidArgument: An argument is not allowed.
+    """
     checks.choice("period", asked.period, periods.PERIODS)
     periods.duration_days(asked.inactive_after, "inactive_after")
     checks.count("listed", asked.listed, low=0, high=MOST_LISTED)
@@ -138,12 +149,11 @@ def _check(tx: Transactions, asked: Asked, currency: str, title: str) -> None:
         confidence=asked.confidence,
     )
     checked_model(asked.model)
-    if isinstance(asked.margin, str):
-        checks.column("margin", asked.margin, tx.engine.labels)
     if not isinstance(title, str):
         raise InvalidArgument(f"title={title!r}: give text.")
     if not isinstance(currency, str) or (currency and not _known(currency)):
         raise InvalidArgument(f'currency={currency!r}: give the three letters of a currency, such as "EUR", or "".')
+    spoken(language)
 
 
 def _known(currency: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from loyalty.cli.commands.report import check_page, write_page
+from loyalty.cli.commands.report import check, write_page
 from loyalty.cli.output import STANDARD_OUTPUT, check_place
 from loyalty.cli.terminal import Terminal
 
@@ -27,10 +27,11 @@ def demo(
 
     if output != STANDARD_OUTPUT:
         check_place(output, [], force=force)
-    check_page(language, "USD")
+    choices = {"language": language, "currency": "USD"}
+    check(choices)
     with terminal.progress() as progress:
         progress.step("reading the rows")
         tx = transactions(datasets.cdnow())
     with tx:
         terminal.note(str(tx))
-        write_page(tx, output, terminal, {"language": language, "currency": "USD"}, force=force)
+        write_page(tx, output, terminal, choices, force=force)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loyalty.cli.failures import WrongUsage
 from loyalty.cli.options import (
     Level,
     Margin,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from loyalty.reporting.report import Report
     from loyalty.transactions import Transactions
 
-__all__ = ["check_page", "report", "write_page"]
+__all__ = ["check", "report", "write_page"]
 
 
 def report(
@@ -80,30 +79,22 @@ def report(
         "wallet": wallet,
         "confidence": confidence,
     }
-    _check(choices)
+    check(choices)
     with opened(source, terminal) as tx:
         write_page(tx, output, terminal, choices, force=force)
 
 
-def _check(choices: dict[str, Any]) -> None:
-    """Refuse what is not allowed before anything is read: `loyalty.report` has the rows already when it does."""
-    from loyalty import checks, periods
-    from loyalty.clv.valuation.terms import Terms
-    from loyalty.reporting.report import MOST_LISTED
+def check(choices: dict[str, Any]) -> None:
+    """Refuse what is not allowed before anything is read: `loyalty.report` has the rows already when it does.
 
-    check_page(choices["language"], choices["currency"])
-    checks.count("listed", choices["listed"], low=0, high=MOST_LISTED)
-    periods.duration_days(choices["inactive_after"], "inactive_after")
-    Terms(horizon=choices["horizon"], annual_discount_rate=choices["annual_discount_rate"])
+    Args:
+        choices: Arguments of `loyalty.report`.
+    """
+    from loyalty.reporting import report as page
+    from loyalty.reporting.steps import Asked
 
-
-def check_page(language: str, currency: str) -> None:
-    """Refuse a language or a currency that there is not."""
-    from loyalty.reporting.rendering.language import language as spoken
-
-    if currency and not re.fullmatch(r"[A-Z]{3}", currency):
-        raise WrongUsage(f'--currency {currency!r}: give the three letters of a currency, such as "EUR".')
-    spoken(language, currency)
+    asked = {one.name: choices[one.name] for one in fields(Asked) if one.name in choices}
+    page.check(Asked(**asked), **{name: value for name, value in choices.items() if name not in asked})
 
 
 def _refuse_unused(page: Report, choices: dict[str, Any]) -> None:
@@ -133,12 +124,12 @@ def write_page(tx: Transactions, output: str, terminal: Terminal, choices: dict[
     with terminal.progress() as progress:
         page = computed(tx, progress=progress, **choices)
         _refuse_unused(page, choices)
-        text = page.html(progress=progress)
+        data = page.html(progress=progress).encode()
     if output == STANDARD_OUTPUT:
         with to_standard_output() as out:
-            out.buffer.write(text.encode())
+            out.buffer.write(data)
         return
     from loyalty import writing
 
-    writing.write(output, text.encode(), replace=force)
-    terminal.note(f"page written to {output} ({len(text.encode()) / 1e6:.1f} MB)")
+    writing.write(output, data, replace=force)
+    terminal.note(f"page written to {output} ({len(data) / 1e6:.1f} MB)")

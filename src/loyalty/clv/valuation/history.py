@@ -162,8 +162,7 @@ def _purchases(tx: Transactions, customer: Any) -> tuple[Days, Days]:
 
 def _refuse_later(tx: Transactions, customer: Any, one: Frame) -> None:
     """Raise where a customer bought, but only after the end of the window."""
-    rows = tx.engine.rows(tx._spec)  # noqa: SLF001 (the rows that the log leaves out)
-    rows = rows.filter(nw.col("day") > tx.window.last, nw.col("amount") >= 0)
+    rows = tx.every_row().filter(nw.col("day") > tx.window.last, nw.col("amount") >= 0)
     first = tx.collect(rows.join(one, on="customer", how="semi").select(nw.col("day").min()))["day"][0].as_py()
     if first is not None:
         raise InvalidArgument(
