@@ -73,6 +73,19 @@ def test_eight_threads_agree_with_one(source, tmp_path):
                     assert sources.same(answer, expected[name]), name
 
 
+def test_threads_that_read_a_relation_of_the_caller_s_at_once(tmp_path):
+    columns = ["region", "amount", "customer_id", "date"]
+    barrier = threading.Barrier(len(columns))
+    with sources.opened("duckdb", log(100_000), tmp_path) as tx:
+
+        def ask(column):
+            barrier.wait()
+            return len(tx.collect(tx.first_values(column)))
+
+        with ThreadPoolExecutor(len(columns)) as pool:
+            assert set(pool.map(ask, columns)) == {tx.n_customers}
+
+
 def test_what_is_kept_is_built_by_one_thread_only():
     built = []
     barrier = threading.Barrier(8)

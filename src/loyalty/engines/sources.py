@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["PandasFrame", "Source", "open_source"]
 
 _NO_ARROW = {"UHUGEINT", "BIGNUM", "BIT"}  # DuckDB hands these over as other numbers, or as bytes
+
+# A connection refuses a second call while one runs, and which relations are on the same one cannot be told: those of
+# callers are read one at a time.
+_one_relation = threading.RLock()
 
 
 class Source(Protocol):
@@ -146,18 +151,19 @@ class DuckDBRelation:
     kind: str = "pandas"
     rows_as: str = "duckdb"
     snapshot: bool = False
+    labels: Sequence[Any] = ()
+    types: Sequence[str] = ()
 
-    @property
-    def labels(self) -> Sequence[Any]:
-        with plain_errors("the relation"):
-            return list(self.data.columns)
+    def __post_init__(self) -> None:
+        with _one_relation, plain_errors("the relation"):
+            self.labels, self.types = list(self.data.columns), [str(kind) for kind in self.data.types]
 
     def arrow(self, labels: Sequence[Any]) -> pa.Table:
         places = [list(self.labels).index(label) for label in labels]
         for label, place in zip(labels, places, strict=True):
-            if str(self.data.types[place]) in _NO_ARROW:
-                raise ColumnError(f"column {label!r} is of type {self.data.types[place]}: cast it to VARCHAR first.")
-        with plain_errors("the relation"):
+            if self.types[place] in _NO_ARROW:
+                raise ColumnError(f"column {label!r} is of type {self.types[place]}: cast it to VARCHAR first.")
+        with _one_relation, plain_errors("the relation"):
             return self.data.project(projection(places)).to_arrow_table()
 
 
