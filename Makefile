@@ -10,13 +10,12 @@ PYTEST := $(BIN)/pytest -n $(WORKERS)
 PIP_INSTALL := pip install --quiet --disable-pip-version-check
 
 # What the quick tests leave out.
-REST := slow or engines
-BROWSER := browser
+REST := slow or engines or browser
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-rest test-browser lint format types lowest bench notebook hooks clean
+.PHONY: help demo test test-all test-rest test-engines test-browser lint format types lowest bench notebook hooks clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,17 +27,19 @@ demo: .venv/.package  ## install the package, run examples/quickstart.py and exa
 	$(BIN)/loyalty demo --output build/cdnow.html --force
 
 test: .venv/.test  ## the quick tests, the documentation's examples among them
-	$(PYTEST) -m "not ($(REST) or $(BROWSER))"
+	$(PYTEST) -m "not ($(REST))"
 
-test-all: .venv/.engines  ## all tests, Spark and PostgreSQL among them
-	$(PYTEST)
+test-all: test test-rest test-engines test-browser  ## all tests
 
-# pytest ends with 5 where there is nothing to run.
-test-rest: .venv/.engines  ## only what `make test` leaves out
-	$(PYTEST) -m "($(REST)) and not $(BROWSER)" || [ $$? -eq 5 ]
+test-rest: .venv/.test  ## the slow tests
+	$(PYTEST) -m "slow and not (engines or browser)"
+
+# One worker keeps one Spark, the other one PostgreSQL.
+test-engines: .venv/.engines  ## the tests on Spark and PostgreSQL, which need Java 17 and PostgreSQL's programs
+	$(PYTEST) --dist loadgroup -m engines tests
 
 test-browser: .venv/.browser .venv/.axe  ## the tests that open pages in Chromium, which must be installed
-	$(PYTEST) -m "$(BROWSER)" tests/browser
+	$(PYTEST) -m browser tests/browser
 
 lint: .venv/.dev  ## ruff's rules and format, and who may import whom
 	$(BIN)/ruff check
@@ -54,7 +55,7 @@ types: .venv/.dev  ## mypy
 
 # tests only: docstrings print tables and numbers, whose look differs between releases of pandas and NumPy.
 lowest: .venv-lowest/.test  ## the quick tests with the oldest dependencies that pyproject.toml allows
-	$(LOWEST)/pytest -n $(WORKERS) -m "not ($(REST) or $(BROWSER))" --ignore=tests/test_docs.py tests
+	$(LOWEST)/pytest -n $(WORKERS) -m "not ($(REST))" --ignore=tests/test_docs.py tests
 
 bench: .venv/.test  ## run every benchmark
 	@set -e; for script in benchmarks/bench_*.py; do \

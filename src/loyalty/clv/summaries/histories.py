@@ -14,7 +14,7 @@ from loyalty.errors import EmptyData, InvalidArgument, InvalidRows
 if TYPE_CHECKING:
     from loyalty.clv.summaries.cells import Cells
 
-__all__ = ["PLAIN", "Pairs", "check_cells", "one_customer", "read"]
+__all__ = ["PLAIN", "Pairs", "check_cells", "numbers", "one_customer", "read"]
 
 Floats = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def read(frequency: Any, recency: Any, age: Any) -> tuple[Floats, Floats, Floats
             f"{', '.join(missing)} missing: pass a summary, or frequency=, recency= and age= together "
             "(0, 0 and 0 for a new customer)."
         )
-    arrays = [_array(name, value) for name, value in given.items()]
+    arrays = [numbers(name, value) for name, value in given.items()]
     try:
         x, t_x, T = np.broadcast_arrays(*arrays)  # noqa: N806
     except ValueError as error:
@@ -89,6 +89,21 @@ def read(frequency: Any, recency: Any, age: Any) -> tuple[Floats, Floats, Floats
         if wrong.any():
             raise InvalidArgument(f"{what}: {_offenders(wrong, x, t_x, T)}. All times run from the first purchase.")
     return x, t_x, T
+
+
+def numbers(name: str, values: Any) -> Floats:
+    """Return values as an array of floats, None as NaN.
+
+    Raises:
+        InvalidArgument: One is no number.
+    """
+    array = np.asarray(values)
+    try:
+        if array.dtype.kind in "iuf" or (array.dtype.kind == "O" and not any(map(_is_text, array.flat))):
+            return array.astype(np.float64)
+    except (TypeError, ValueError):  # objects that are no numbers
+        pass
+    raise InvalidArgument(f"{name} holds what is no number ({str(values)[:60]}): give a number or an array of numbers.")
 
 
 def check_cells(cells: Cells) -> None:
@@ -110,17 +125,6 @@ def check_cells(cells: Cells) -> None:
                 count=int(bad.sum()),
                 examples=(shown,),
             )
-
-
-def _array(name: str, values: Any) -> Floats:
-    """Return values as an array of floats."""
-    array = np.asarray(values)
-    try:
-        if array.dtype.kind in "iuf" or (array.dtype.kind == "O" and not any(map(_is_text, array.flat))):
-            return array.astype(np.float64)
-    except (TypeError, ValueError):  # objects that are no numbers
-        pass
-    raise InvalidArgument(f"{name} holds what is no number ({str(values)[:60]}): give a number or an array of numbers.")
 
 
 def _is_text(value: Any) -> bool:

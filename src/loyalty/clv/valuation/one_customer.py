@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from loyalty.clv.models.spend import SpendFit
     from loyalty.clv.valuation.terms import Terms
 
-__all__ = ["CustomerScore", "Scorer", "score"]
+__all__ = ["NUMBERS", "STEP", "CustomerScore", "Scorer", "score"]
 
 Floats = NDArray[np.float64]
 
-_NUMBERS = ("p_alive", "expected_purchases", "expected_spend", "clv", "clv_low", "clv_high", "value_at_risk")
-_STEP = 1e-6  # of differences in log parameters; one way only, which is near enough for an interval
+NUMBERS = ("p_alive", "expected_purchases", "expected_spend", "clv", "clv_low", "clv_high", "value_at_risk")
+STEP = 1e-6  # of differences in log parameters; one way only, which is near enough for an interval
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -64,7 +64,7 @@ class CustomerScore:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the numbers, the terms and the note by name, JSON-ready."""
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        numbers = {name: getattr(self, name) for name in NUMBERS}
         found: dict[str, Any] = wording.jsonable({**numbers, "terms": self.terms.told(), "note": self.note})
         return found
 
@@ -134,7 +134,7 @@ class Scorer:
         if not isinstance(terms.margin, float):
             raise InvalidArgument("one customer has one margin: pass a number, score_customer(..., margin=0.3).")
         horizon, rate = terms.days / fit.days_per_unit, fit.discount_rate(terms.annual_discount_rate)
-        steps = _STEP * np.eye(len(fit.values))
+        steps = STEP * np.eye(len(fit.values))
         doubtful = doubts((fit, spend))
         said = odd_margin(terms.margin).removesuffix("."), doubtful
         larger = [tuple((np.array(fit.values) * np.exp(step)).tolist()) for step in steps]
@@ -150,6 +150,20 @@ class Scorer:
             time_alive(fit, horizon, rate),
             doubtful,
             "; ".join(filter(None, said)),
+        )
+
+    @property
+    def outlook(self) -> predictive_value.Outlook:
+        """What predictive intervals are made of.
+
+        Raises:
+            InvalidArgument: The model of spend is a mean, which has no distribution.
+        """
+        spend, fit = self.spend, self.fit
+        if isinstance(spend, MeanSpend):
+            raise predictive_value.no_distribution()
+        return predictive_value.Outlook.of(
+            fit.kernel, (fit.values, fit.log_covariance), (spend.values, spend.log_covariance), self.horizon
         )
 
 
@@ -211,7 +225,8 @@ def _history(frequency: Any, recency: Any, age: Any) -> tuple[float, float, floa
     arrays = histories.read(frequency, recency, age)
     if arrays[0].ndim:
         raise InvalidArgument(
-            "score_customer takes one customer: for many make a summary (CustomerSummary.of) and pass it to score()."
+            "score_customer takes one customer: for many pass the same arrays to score_customers(), or a summary "
+            "(CustomerSummary.of) to score()."
         )
     x, t_x, T = (float(array) for array in arrays)  # noqa: N806
     return x, t_x, T
@@ -221,7 +236,7 @@ def _slopes(alive: Sequence[float], given: Sequence[float]) -> Floats:
     """Return the derivatives of the logarithm of a product by the log parameters; 0 where the product is 0."""
     values = [part * other for part, other in zip(alive, given, strict=True)]
     first = values[0]
-    return np.array([math.log(value / first) / _STEP if first > 0.0 < value else 0.0 for value in values[1:]])
+    return np.array([math.log(value / first) / STEP if first > 0.0 < value else 0.0 for value in values[1:]])
 
 
 def _confidence(
@@ -253,14 +268,9 @@ def _predictive(
     scorer: Scorer, history: tuple[float, float, float], monetary_value: float, discount: float
 ) -> tuple[float, float]:
     """Return the predictive interval of what a customer will bring before service costs."""
-    spend, fit = scorer.spend, scorer.fit
-    if isinstance(spend, MeanSpend):
-        raise predictive_value.no_distribution()
-    outlook = predictive_value.Outlook.of(
-        fit.kernel, (fit.values, fit.log_covariance), (spend.values, spend.log_covariance), scorer.horizon
-    )
+    outlook = scorer.outlook
     x, t_x, T = ([part] for part in history)  # noqa: N806
     found = predictive_value.odds(outlook, Cells.of(x, t_x, T), scorer.terms.confidence)
-    scale = spend.values[2] + (history[0] * monetary_value if history[0] and monetary_value > 0.0 else 0.0)
+    scale = outlook.spend[2] + (history[0] * monetary_value if history[0] and monetary_value > 0.0 else 0.0)
     low, high = sorted(scorer.margin * scale * discount * float(odds[0]) for odds in found)
     return low, high

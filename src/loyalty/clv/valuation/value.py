@@ -15,7 +15,7 @@ from loyalty.clv.models.lifetime import LifetimeFit
 from loyalty.clv.models.mean_spend import MeanSpend
 from loyalty.clv.models.spend import SpendFit
 from loyalty.clv.summaries.summary import CustomerSummary, summarize
-from loyalty.clv.valuation import choosing, one_customer
+from loyalty.clv.valuation import choosing, many_customers, one_customer
 from loyalty.clv.valuation.choosing import Candidate
 from loyalty.clv.valuation.customer_value import CustomerValue, value_of
 from loyalty.clv.valuation.margins import margins
@@ -27,6 +27,7 @@ from loyalty.transactions import Transactions
 
 if TYPE_CHECKING:
     from loyalty.clv.models.independence import Independence
+    from loyalty.clv.valuation.many_customers import CustomerScores
     from loyalty.clv.valuation.one_customer import CustomerScore
     from loyalty.tables import Table
 
@@ -308,6 +309,47 @@ class CLVModel:
         """
         terms = self.terms.changed(changes) if changes else self.terms
         return one_customer.score(self._scorer(terms), frequency, recency, age, monetary_value)
+
+    def score_customers(
+        self,
+        *,
+        frequency: Any,
+        recency: Any,
+        age: Any,
+        monetary_value: Any = None,
+        **changes: Unpack[Changes],
+    ) -> CustomerScores:
+        """Return what many customers are worth, from numbers alone: a thousand of them in some milliseconds.
+
+        Nothing is opened or kept: these are the numbers of `score_customer`, computed for all customers at once. Where
+        customers come as a table, or should come back as one, `score` takes a summary.
+
+        Args:
+            frequency: Number of repeat purchases of each customer; shape (n,), or one number for all, like all that
+                follow.
+            recency: Time from the first to the last purchase, in the model's unit.
+            age: Time observed since the first purchase, in the model's unit.
+            monetary_value: Mean spend of the repeat purchases; needed where there are any, and not read elsewhere
+                (None and NaN will do).
+            **changes: Terms other than the model's own, as in `score`; the margin is a number here.
+
+        Returns:
+            Arrays of shape (n,), in the order in which the customers were given; `.rows()` is JSON-ready.
+
+        Raises:
+            InvalidArgument: A history cannot be, the arrays do not fit together, or a term is not allowed.
+
+        Examples:
+            >>> import loyalty as ly
+            >>> tx = ly.transactions(ly.datasets.cdnow_sample(), observed_until="1997-09-30")
+            >>> model = ly.fit_clv(tx, "BG/NBD", margin=0.3)
+            >>> found = model.score_customers(frequency=[2, 0], recency=[30.43, 0], age=[38.86, 12.0],
+            ...                               monetary_value=[22.35, None])
+            >>> found.clv.round(2).tolist(), found.rows()[1]["p_alive"]
+            ([11.06, 5.73], 1.0)
+        """
+        terms = self.terms.changed(changes) if changes else self.terms
+        return many_customers.score(self._scorer(terms), frequency, recency, age, monetary_value)
 
     def _scorer(self, terms: Terms) -> one_customer.Scorer:
         """Return what is prepared for customers on some terms; those of the model are prepared once."""
