@@ -17,7 +17,7 @@ FENCE = re.compile(r"^ *(?:```+|~~~+) *(\S[^`\n]*)$", re.MULTILINE)
 
 
 def marks(page: Path) -> list[str]:
-    """Return the marks that a page asks for: `<!-- pytest: engines -->` where its blocks need a server, `slow` where they take long."""
+    """Return the marks that a page asks for: `<!-- pytest: engines -->` where it needs a server, or `slow`."""
     return MARKS.findall(page.read_text(encoding="utf-8"))
 
 

@@ -12,6 +12,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from loyalty import checks
+from loyalty.places import Places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -181,7 +182,8 @@ def bootstrap_ratio(
         denominators: x of each distinct pair, shape (m,).
         counts: How many customers share the pair, shape (m,); None means one each.
         confidence: Level of the interval.
-        seed: Seed of the random draws; the same seed gives the same limits whatever the order of the rows.
+        seed: Seed of the random draws; the same seed gives the same limits whatever the order of the rows, and whatever
+            last digits sums of money end in: pairs of the same places (`loyalty.places`) are one.
         replicates: Number of resamples. Those whose Σx is 0 have no ratio and are left out.
 
     Returns:
@@ -206,8 +208,8 @@ def bootstrap_ratio(
     n = int(weights.sum())
     if n < 2:
         return math.nan, math.nan
-    order = np.lexsort((weights, x, y))
-    y, x, share = y[order], x[order], weights[order] / n
+    y, x, weights = _alike(y, x, weights)
+    share = weights / n
     rng = np.random.default_rng(seed)
     block = max(1, 4_000_000 // len(y))  # bounds the memory of one draw
     ratios = []
@@ -220,3 +222,17 @@ def bootstrap_ratio(
         return math.nan, math.nan
     low, high = np.quantile(drawn, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def _alike(
+    y: NDArray[np.float64], x: NDArray[np.float64], weights: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return distinct pairs in order, those that rounding alone tells apart counted together."""
+    import numpy as np
+
+    places = Places.for_largest(float(max(np.abs(y).max(), np.abs(x).max())))
+    keys = places.of(y), places.of(x)
+    order = np.lexsort((x, y, *keys[::-1]))
+    apart = np.logical_or(*(np.diff(key[order]) != 0.0 for key in keys))
+    first = np.flatnonzero(np.append(True, apart))
+    return y[order][first], x[order][first], np.add.reduceat(weights[order], first)

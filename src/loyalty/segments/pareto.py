@@ -10,17 +10,19 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from loyalty import checks, intervals, tables, wording
+from loyalty.engines import CustomerRows, PerCustomer
 from loyalty.errors import EmptyData, InvalidArgument, MissingData
 from loyalty.estimates import Estimate
 from loyalty.segments.standings import (
+    BY_PLACE,
     COUNT_SLACK,
     NOWHERE,
-    ROUNDING,
     Curve,
     Part,
     Reading,
     Standings,
     measure_parts,
+    places_of,
 )
 from loyalty.tables import EstimateSet, Table
 from loyalty.transactions import takes_transactions
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from loyalty.places import Places
     from loyalty.tables import Grouped
     from loyalty.transactions import Transactions
 
@@ -72,8 +75,10 @@ def pareto(
         InvalidArgument: Another argument is not allowed.
 
     Ties: both readings count customers exactly; flags are "value ≥ threshold", so customers who equal the
-    last one counted are flagged too, and `top_ties`, `vital_ties` say how many. Values that differ by
-    rounding only (1e-12) are equal. Zero is a value; negative ones count, and then a share can exceed 100 %.
+    last one counted are flagged too, and `top_ties`, `vital_ties` say how many. Values are compared at the
+    resolution `places.unit`, the 12th significant digit of the largest (a cent at the coarsest, up to sums of 10¹²),
+    halves up: which customers are equal depends neither on the order of rows nor on the engine. Zero is a value;
+    negative ones count, and then a share can exceed 100 %.
 
     Intervals take the customer as the sampling unit, by linearised variances of a Lorenz ordinate (Beach &
     Davidson 1983, Review of Economic Studies 50, 723-735), of its inverse (through the slope of the curve)
@@ -97,12 +102,14 @@ def pareto(
     )
     if value == "profit" and "cost" not in tx.roles:
         raise MissingData('value="profit" needs the cost of what was sold: pass cost=<column> to transactions().')
+    valued = _valued(tx, value)
+    places = places_of(tx, valued, "value")
     return measure_parts(
         tx,
-        _valued(tx, value),
-        [nw.len().alias("n")],
-        lambda part, rows: _result(part, Curve.of(Standings.of(rows["value"], rows["n"])), question),
-        keys=["value"],
+        valued.with_columns(place=places.column(nw.col("value"))),
+        BY_PLACE,
+        lambda part, rows: _result(part, Curve.of(Standings.of_places(rows)), question, places),
+        keys=["place"],
         by=by,
         cohort=cohort,
     )
@@ -168,7 +175,7 @@ class _Question(NamedTuple):
         return intervals.normal_quantile(self.confidence) * error
 
 
-def _result(part: Part, curve: Curve, question: _Question) -> Pareto:
+def _result(part: Part, curve: Curve, question: _Question, places: Places) -> Pareto:
     """Return the result for a part's customers: undefined for a group whose value sums to nothing."""
     n, total, value = curve.who.n, curve.total, question.value
     top, vital, lacks = NOWHERE, NOWHERE, ""
@@ -200,6 +207,7 @@ def _result(part: Part, curve: Curve, question: _Question) -> Pareto:
         concentration=_concentration(curve, question, kind, defined=not lacks),
         data=_lorenz(curve, [top, vital] if not lacks else []),
         part=part,
+        places=places,
     )
 
 
@@ -299,7 +307,7 @@ class ParetoFlags(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Pareto(EstimateSet):
+class Pareto(EstimateSet, PerCustomer):
     """How revenue or profit is spread over customers.
 
     Attributes:
@@ -320,6 +328,7 @@ class Pareto(EstimateSet):
         concentration: How few customers bring 50, 60, 70, 80 and 90 % of value: a row per share of value.
         data: The curve as a PyArrow table; see `lorenz`.
         part: Whose value it is, for `customers`.
+        places: The resolution at which values are compared; `places.unit` is money.
     """
 
     value: str
@@ -338,6 +347,7 @@ class Pareto(EstimateSet):
     concentration: Table = field(repr=False)
     data: pa.Table = field(repr=False)
     part: Part = field(repr=False)
+    places: Places = field(repr=False)
 
     @property
     def lorenz(self) -> Any:
@@ -360,21 +370,23 @@ class Pareto(EstimateSet):
         Raises:
             ClosedError: The transactions were closed.
         """
+        return self._customer_rows().handed()
+
+    def _customer_rows(self) -> CustomerRows:
         tx = self.part.tx
-        valued = self.part.of(_valued(tx, self.value))
-        counted = tx.collect(valued.group_by("value").agg(n=nw.len()))
-        curve = Curve.of(Standings.of(counted["value"], counted["n"]))
-        # What is known by the value alone is joined back on it: no window over all customers.
-        frame = valued.join(tx.engine.attach(self._standing(curve)), on="value", how="inner")
+        valued = self.part.of(_valued(tx, self.value)).with_columns(place=self.places.column(nw.col("value")))
+        curve = Curve.of(Standings.of_places(tx.collect(valued.group_by("place").agg(*BY_PLACE))))
+        # What is known by the place alone is joined back on it: no window over all customers.
+        frame = valued.join(tx.engine.attach(self._standing(curve)), left_on="place", right_on="standing", how="left")
         columns = ["rank", "cumulative_customers", "cumulative_value", "is_top", "is_vital"]
         frame = frame.select("customer", "value", *columns)
-        return tx.hand_back(frame.sort("value", "customer", descending=[True, False]))
+        return CustomerRows(tx.engine, frame.sort("rank", "customer"), tx.customer)
 
     def _standing(self, curve: Curve) -> pa.Table:
-        """Return rank, cumulative shares and flags for each distinct value."""
+        """Return rank, cumulative shares and flags for each place that customers may have."""
         import pyarrow as pa
 
-        who, flags = curve.who, self.flag(curve.who.values)
+        who, flags = curve.who, self.flag(curve.who.lowest)
         brought = curve.brought / curve.total if self.top_customers else np.full(len(who.values), math.nan)
         columns = {
             "rank": who.reached - who.counts + 1,
@@ -382,7 +394,8 @@ class Pareto(EstimateSet):
             "cumulative_value": brought,
             **flags._asdict(),
         }
-        return pa.table({"value": who.found, **{name: column[who.place] for name, column in columns.items()}})
+        keys, rows = who.answering()
+        return pa.table({"standing": keys, **{name: column[rows] for name, column in columns.items()}})
 
     def flag(self, values: Any) -> ParetoFlags:
         """Return which values lie inside the top share, and inside the vital few; customers may be new.
@@ -391,7 +404,7 @@ class Pareto(EstimateSet):
             values: Revenue or profit, as an array, Series or list of numbers; a missing one lies outside.
 
         Returns:
-            `is_top` and `is_vital`: "value ≥ threshold" up to rounding.
+            `is_top` and `is_vital`: "value ≥ threshold" at the resolution `places`.
 
         Raises:
             InvalidArgument: They are no numbers.
@@ -400,8 +413,9 @@ class Pareto(EstimateSet):
             given = np.asarray(values, np.float64)
         except (TypeError, ValueError) as err:
             raise InvalidArgument(f"values={values!r}: give numbers, what customers bring, as [12.5, 80].") from err
-        limits = (cut - ROUNDING * abs(cut) for cut in (self.top_threshold, self.vital_threshold))
-        return ParetoFlags(*(np.greater_equal(given, limit) for limit in limits))
+        mine = self.places.of(given)
+        limits = (self.places.of(cut) for cut in (self.top_threshold, self.vital_threshold))
+        return ParetoFlags(*(np.greater_equal(mine, limit) for limit in limits))
 
     def __str__(self) -> str:
         notes = "".join(f" Note: {note}." for note in self.notes)

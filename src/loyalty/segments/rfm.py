@@ -13,8 +13,9 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from loyalty import checks, wording
+from loyalty.engines import CustomerRows, PerCustomer
 from loyalty.errors import InvalidArgument
-from loyalty.segments.standings import Part, Standings, measure_parts
+from loyalty.segments.standings import BY_PLACE, Part, Standings, measure_parts, places_of
 from loyalty.tables import Table
 from loyalty.transactions import takes_transactions
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from loyalty.places import Places
     from loyalty.tables import Grouped
     from loyalty.transactions import Transactions
 
@@ -86,7 +88,8 @@ def rfm(
     Raises:
         InvalidArgument: `bins` or `segments` is not allowed.
 
-    Ties and nulls: amounts that differ by rounding only (1e-12) are equal. Nothing can be missing: every
+    Ties and nulls: spend is compared at the 12th significant digit of the largest (a cent at the coarsest, up to
+    sums of 10¹²), halves up: no tie depends on the order of rows or on the engine. Nothing can be missing: every
     customer has a purchase in the window. Spend is net of returns, so it may be zero or negative.
 
     Source: Hughes (1994), Strategic Database Marketing: quintile scores; here equal values stay together. The
@@ -105,13 +108,15 @@ def rfm(
     checks.count("bins", bins, low=2, high=_MOST_BINS)
     names = _default_names(bins) if segments is None else _own_names(bins, segments)
     listed = [*(segments or SEGMENTS), *([OTHER] if OTHER in names.values() else [])]
-    cuts = {score: _cuts(tx, measure, bins) for score, measure in _MEASURES.items()}
+    measured = _measured(tx)
+    places = places_of(tx, measured, "monetary")
+    cuts = {score: _cuts(tx, measured, measure, bins, places) for score, measure in _MEASURES.items()}
     sums = [nw.len().alias("customers"), *(nw.col(measure).sum() for measure in _MEASURES.values())]
     return measure_parts(
         tx,
-        _scored(tx, cuts),
+        _scored(measured, cuts, places),
         sums,
-        lambda part, rows: _result(part, rows, _Scheme(bins, names, tuple(dict.fromkeys(listed)), cuts)),
+        lambda part, rows: _result(part, rows, _Scheme(bins, names, tuple(dict.fromkeys(listed)), cuts, places)),
         keys=["r", "f"],
         by=by,
         cohort=cohort,
@@ -127,12 +132,14 @@ class _Scheme:
         names: (r, f) → segment, for every pair of scores.
         listed: The segments in order.
         cuts: Score → the values from which on each score above 1 is given; see `RFM`.
+        places: The resolution at which spend is compared.
     """
 
     bins: int
     names: Mapping[tuple[int, int], str]
     listed: tuple[str, ...]
     cuts: Mapping[str, tuple[float, ...]]
+    places: Places
 
 
 def _default_names(bins: int) -> dict[tuple[int, int], str]:
@@ -177,45 +184,48 @@ def _measured(tx: Transactions) -> Frame:
     """Return what customers are scored on: `customer` and the columns of `_MEASURES`."""
     return tx.customers.select(
         "customer",
-        days_since_last_purchase=tx.window.last - nw.col("last_day"),
+        days_since_last_purchase=(tx.window.last - nw.col("last_day")).cast(nw.Int64),
         frequency=nw.col("purchases"),
         monetary=nw.col("spend").cast(nw.Float64),
     )
 
 
-def _cuts(tx: Transactions, measure: str, bins: int) -> tuple[float, ...]:
+def _cuts(tx: Transactions, measured: Frame, measure: str, bins: int, places: Places) -> tuple[float, ...]:
     """Return the value at which each score of 2 to `bins` begins; NaN where nobody gets so much."""
-    counted = tx.collect(_measured(tx).group_by(measure).agg(n=nw.len()))
     sign = -1.0 if measure == _MEASURES["r"] else 1.0  # few days are good days
-    who = Standings.of(sign * counted[measure].to_numpy(), counted["n"])
+    if measure == _MEASURES["m"]:
+        spent = measured.select(value=nw.col(measure), place=places.column(nw.col(measure)))
+        who = Standings.of_places(tx.collect(spent.group_by("place").agg(*BY_PLACE)))
+    else:
+        counted = tx.collect(measured.group_by(measure).agg(n=nw.len()))
+        who = Standings.of(sign * counted[measure].to_numpy(), counted["n"])
     worse = who.n - who.reached
     scores = 1 + bins * worse // who.n
     # `scores` fall along the values; the last place that still has a score bears the value it begins at.
     reached = np.searchsorted(-scores, -np.arange(2, bins + 1), side="right")
-    return tuple(float(sign * who.values[place - 1]) if place else math.nan for place in reached)
+    return tuple(float(sign * who.lowest[place - 1]) if place else math.nan for place in reached)
 
 
-def _scored(tx: Transactions, cuts: Mapping[str, tuple[float, ...]]) -> Frame:
+def _scored(measured: Frame, cuts: Mapping[str, tuple[float, ...]], places: Places) -> Frame:
     """Return the measures of customers with their scores `r`, `f`, `m`.
 
     A score is one more than the number of cuts that are reached: comparisons with a few numbers, no window
     and no join.
     """
-    return _measured(tx).with_columns(
-        **{
-            score: sum(
-                (_reached(nw.col(measure), cut, fewer=score == "r") for cut in cuts[score] if not math.isnan(cut)),
-                start=nw.lit(1),
-            ).cast(nw.Int64)
-            for score, measure in _MEASURES.items()
-        }
-    )
+    reached = {
+        "r": [nw.col(_MEASURES["r"]) <= cut for cut in _given(cuts["r"])],
+        "f": [nw.col(_MEASURES["f"]) >= cut for cut in _given(cuts["f"])],
+        "m": [nw.col("place") >= int(places.of(cut)) for cut in _given(cuts["m"])],
+    }
+    ones = {score: [nw.when(good).then(nw.lit(1)).otherwise(nw.lit(0)) for good in goods]
+            for score, goods in reached.items()}  # fmt: skip
+    scored = measured.with_columns(place=places.column(nw.col(_MEASURES["m"])))
+    return scored.with_columns(**{name: sum(each, start=nw.lit(1)).cast(nw.Int64) for name, each in ones.items()})
 
 
-def _reached(measure: nw.Expr, cut: float, *, fewer: bool) -> nw.Expr:
-    """Return 1 where a measure is as good as the cut, else 0."""
-    good = measure <= cut if fewer else measure >= cut
-    return nw.when(good).then(nw.lit(1)).otherwise(nw.lit(0))
+def _given(cuts: tuple[float, ...]) -> list[float]:
+    """Return the cuts of scores that somebody gets."""
+    return [cut for cut in cuts if not math.isnan(cut)]
 
 
 def _result(part: Part, rows: pa.Table, scheme: _Scheme) -> RFM:
@@ -230,6 +240,7 @@ def _result(part: Part, rows: pa.Table, scheme: _Scheme) -> RFM:
         grid=_grid(cells, scheme, kind),
         cuts=MappingProxyType({_MEASURES[score]: cuts for score, cuts in scheme.cuts.items()}),
         part=part,
+        places=scheme.places,
     )
 
 
@@ -318,7 +329,7 @@ def _grid(cells: Mapping[tuple[int, int], Mapping[str, Any]], scheme: _Scheme, k
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class RFM:
+class RFM(PerCustomer):
     """Customers scored by recency, frequency and money, and the segments they fall into.
 
     Attributes:
@@ -331,6 +342,7 @@ class RFM:
         cuts: Measure → the values at which scores 2 to `bins` begin (of days: the most that still get it);
             NaN where ties leave nobody a score that high.
         part: Who was scored, for `customers`.
+        places: The resolution at which spend is compared; `places.unit` is money.
     """
 
     kind: str
@@ -340,6 +352,7 @@ class RFM:
     grid: Table = field(repr=False)
     cuts: Mapping[str, tuple[float, ...]]
     part: Part = field(repr=False)
+    places: Places = field(repr=False)
 
     @property
     def data(self) -> pa.Table:
@@ -357,8 +370,12 @@ class RFM:
         Raises:
             ClosedError: The transactions were closed.
         """
+        return self._customer_rows().handed()
+
+    def _customer_rows(self) -> CustomerRows:
         tx = self.part.tx
-        scored = self.part.of(_scored(tx, {score: self.cuts[measure] for score, measure in _MEASURES.items()}))
+        cuts = {score: self.cuts[measure] for score, measure in _MEASURES.items()}
+        scored = self.part.of(_scored(_measured(tx), cuts, self.places))
         named = tx.engine.attach(self.grid.data.select(["r", "f", "segment"]))
         text = nw.concat_str(
             [nw.col(score).cast(nw.String) for score in _MEASURES], separator="" if self.bins < 10 else "-"
@@ -366,7 +383,7 @@ class RFM:
         frame = scored.join(named, on=["r", "f"], how="inner").with_columns(rfm_score=text)
         frame = frame.select("customer", *_MEASURES.values(), *_MEASURES, "rfm_score", "segment")
         order = {"r": True, "f": True, "m": True, "monetary": True, "customer": False}
-        return tx.hand_back(frame.sort(*order, descending=list(order.values())))
+        return CustomerRows(tx.engine, frame.sort(*order, descending=list(order.values())), tx.customer)
 
     def __repr__(self) -> str:
         return str(self)

@@ -1,4 +1,7 @@
-"""Who stands where: customers counted per distinct value, for all or by group, and the curve they make."""
+"""Who stands where: customers counted per distinct value, for all or by group, and the curve they make.
+
+Values are told apart by their places (`loyalty.places`): no tie depends on the last digit of a float.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy as np
 
 from loyalty.errors import InvalidArgument
 from loyalty.grouping import MOST_GROUPS, grouping
+from loyalty.places import Places
 from loyalty.tables import Grouped
 
 if TYPE_CHECKING:
@@ -23,15 +27,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["COUNT_SLACK", "NOWHERE", "ROUNDING", "Curve", "Part", "Reading", "Standings", "measure_parts"]
+__all__ = ["BY_PLACE", "COUNT_SLACK", "NOWHERE", "Curve", "Part", "Reading", "Standings", "measure_parts", "places_of"]
 
 Frame = nw.LazyFrame[Any]
 Result = TypeVar("Result")
-# Sums of the same amounts in another order differ in their last digits, as 790 of CDNOW's 10 868 sums do:
-# values no further apart than this part of themselves, or of the mean customer, are one value.
-ROUNDING = 1e-12
+# Customers of a place, and the values that fall into it: which do not depend on the order of rows, as a sum would.
+BY_PLACE = [nw.len().alias("n"), nw.col("value").min().alias("lowest"), nw.col("value").max().alias("highest")]
 _SLACK = 1e-12  # a share short of the wanted one by this much has reached it: sums of floats are not exact
 COUNT_SLACK = 1e-9  # the same for a number of customers
+_COARSE = 1000  # places: a grid from which no rounding strays to the place beside
 _POINTS = 490  # per axis: with the ends and two readings a curve is shown by fewer than 1000 points
 
 
@@ -65,45 +69,70 @@ class Part:
         return frame.join(groups.members.filter(same).select("customer"), on="customer", how="inner")
 
 
+def places_of(tx: Transactions, frame: Frame, column: str) -> Places:
+    """Return the resolution at which the values of a column are compared."""
+    found = tx.collect(frame.select(largest=nw.col(column).abs().max()))
+    return Places.for_largest(found["largest"][0].as_py())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Standings:
-    """Customers counted per distinct value, highest first; equal up to rounding is equal.
+    """Customers counted per distinct value, highest first; what has one place is one value.
 
     Memory: some 40 bytes per distinct value, so 40 MB where a million customers all differ. Distinct values
     are what leaves the engine, never the customers.
 
     Attributes:
-        found: The distinct values as the engine holds them, highest first, shape (d,).
-        place: Which of `values` each of them counts as, shape (d,).
-        values: The distinct values, highest first, each the lowest of those it stands for, shape (m,), m ≤ d.
+        places: What values are compared by, highest first, shape (m,).
+        values: The values, shape (m,).
+        lowest: The lowest value of each place, shape (m,): but for rounding the same.
         counts: Customers of each value, shape (m,).
         reached: Customers of this value or a higher one, shape (m,).
     """
 
-    found: Floats
-    place: Ints
+    places: NDArray[Any]
     values: Floats
+    lowest: Floats
     counts: Ints
     reached: Ints
 
     @classmethod
     def of(cls, values: Any, counts: Any) -> Standings:
-        """Return the standings of distinct values (any order, none missing) and the customers of each."""
-        found, customers = np.asarray(values, np.float64), np.asarray(counts, np.int64)
-        order = np.argsort(found)[::-1]
-        found, customers = found[order], customers[order]
-        size = np.abs(found)
-        scale = np.maximum(np.maximum(size[:-1], size[1:]), size @ (customers / customers.sum()))
-        apart = found[:-1] - found[1:] > ROUNDING * scale
-        last = np.flatnonzero(np.append(apart, True))
-        reached = np.cumsum(customers)[last]
-        place = np.concatenate([[0], np.cumsum(apart)])
-        return cls(found, place, found[last], np.diff(reached, prepend=0), reached)
+        """Return the standings of values that are plainly distinct (any order, none missing), such as whole numbers."""
+        return cls._ranked(np.asarray(values), np.asarray(values, np.float64), np.asarray(values, np.float64), counts)
+
+    @classmethod
+    def of_places(cls, rows: pa.Table) -> Standings:
+        """Return the standings of a table with the columns `place` and those of `BY_PLACE`."""
+        lowest = rows["lowest"].to_numpy()
+        return cls._ranked(rows["place"].to_numpy(), (lowest + rows["highest"].to_numpy()) / 2.0, lowest, rows["n"])
+
+    @classmethod
+    def _ranked(cls, places: NDArray[Any], values: Floats, lowest: Floats, counts: Any) -> Standings:
+        order = np.argsort(places)[::-1]
+        customers = np.asarray(counts, np.int64)[order]
+        return cls(places[order], values[order], lowest[order], customers, np.cumsum(customers))
 
     @property
     def n(self) -> int:
         """Number of customers."""
         return int(self.reached[-1])
+
+    def answering(self) -> tuple[Ints, Ints]:
+        """Return keys to find customers' standing by when their places are computed anew, and where each is found.
+
+        A sum that comes out with another last digit may fall into the place beside its own: places beside one that
+        nobody has answer for it too. On a grid as coarse as cents none falls beside, and the places suffice.
+
+        Returns:
+            Keys, each once, and the row of the standings for each; both of shape (k,), m ≤ k ≤ 3m.
+        """
+        rows = np.arange(len(self.places))
+        grid = int(np.gcd.reduce(self.places))
+        if grid == 0 or grid >= _COARSE:
+            return self.places, rows
+        keys, first = np.unique(np.concatenate([self.places, self.places - 1, self.places + 1]), return_index=True)
+        return keys, rows[first % len(rows)]
 
 
 class Reading(NamedTuple):
@@ -150,8 +179,9 @@ class Curve:
     def top(self, customers: int) -> Reading:
         """Read what so many of the richest bring: of those who equal the last one only as many as needed."""
         place = int(np.searchsorted(self.who.reached, customers))
-        last, ties = float(self.who.values[place]), int(self.who.reached[place]) - customers
-        return Reading(customers, float(self.brought[place]) - ties * last, last, ties)
+        ties = int(self.who.reached[place]) - customers
+        brought = float(self.brought[place]) - ties * float(self.who.values[place])
+        return Reading(customers, brought, float(self.who.lowest[place]), ties)
 
     def fewest(self, share: float) -> Reading:
         """Read how few customers bring a share of the total, the one who crosses it inside."""

@@ -191,3 +191,12 @@ def test_another_currency():
     x, mean = customers(500)
     same(SpendCells.of(x, mean / 100.0), SpendCells.of(x, mean).scaled(100.0))
     assert SpendCells.of([1, 2], [4.0, 9.0]).typical == pytest.approx(6.0)
+
+
+def test_means_that_differ_by_rounding_are_one():
+    """Another engine, or another order of rows, adds the same amounts up to another last digit."""
+    mean = np.array([0.1 + 0.2, 0.3, 0.3, 0.3 + 1e-6])
+    cells = SpendCells.of([2, 2, 3, 2], mean)
+    assert cells.x.tolist() == [2, 2, 3]
+    assert cells.weight.tolist() == [2, 1, 1]
+    assert np.allclose(cells.mean, [0.3, 0.3 + 1e-6, 0.3], rtol=1e-12)

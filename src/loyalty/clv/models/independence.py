@@ -26,6 +26,7 @@ Floats = NDArray[np.float64]
 
 _WEAK, _STRONG = 0.1, 0.3  # correlations smaller than the first matter little, those above the second do
 _ALIKE = 1e-7  # mean spends that differ by less, relatively, are equal
+_ROUNDING = 1e-9  # so far may sums of the same money lie apart, relatively: in ranks they are equal
 _FEWEST = 4  # customers that a correlation with an interval needs
 _DEFINITIONS = {
     "adjusted": "Correlation of ln x with ln m̄, the latter less its mean and over its standard deviation given x in "
@@ -191,10 +192,15 @@ def _correlation(x: Floats, y: Floats, weight: Floats) -> float:
 
 
 def _ranks(values: Floats, weight: Floats) -> Floats:
-    """Return the share of customers below each value, half of those who equal it included."""
-    _, place = np.unique(values, return_inverse=True)
+    """Return the share of customers below each value, half of those who equal it (but for rounding) included."""
+    if not len(values):
+        return values
+    order = np.argsort(values, kind="stable")
+    apart = np.diff(values[order]) > _ROUNDING * np.abs(values[order][1:])
+    place = np.empty(len(values), np.int64)
+    place[order] = np.concatenate([[0], np.cumsum(apart)])
     counts = np.bincount(place, weights=weight)
-    return ((np.cumsum(counts) - counts / 2.0) / counts.sum())[place] if len(counts) else values
+    return ((np.cumsum(counts) - counts / 2.0) / counts.sum())[place]
 
 
 def _spend_ranks(cells: SpendCells) -> Floats:

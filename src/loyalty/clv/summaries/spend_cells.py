@@ -31,6 +31,7 @@ Frame = nw.LazyFrame[Any]
 
 MOST_PAIRS = 10_000  # customers whose distinct pairs are kept
 PER_UNIT = 4.0  # buckets per unit of ln m̄
+_ALIKE = 1e-9  # means that differ by less, relatively, are equal: sums in another order differ in their last digits
 _NODES = 8
 _POINTS = np.sort(np.cos(np.pi * (2.0 * np.arange(_NODES) + 1.0) / (2.0 * _NODES)))
 _WEIGHTS = np.linalg.inv(np.vander(_POINTS, increasing=True))  # power sums @ this: the weights on the points
@@ -188,12 +189,12 @@ def _size(which: NDArray[np.bool_], weight: Floats | None) -> float:
 
 
 def _distinct(x: Floats, mean: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the distinct pairs in order, with the weight of each."""
+    """Return the distinct pairs in order, with the weight of each; equal up to rounding is equal."""
     order = np.lexsort((weight, mean, x))  # by weight too: sums do not depend on the order of rows
     x, mean, weight = x[order], mean[order], weight[order]
     if not len(x):
         return x, mean, weight
-    new = np.flatnonzero((np.diff(x, prepend=np.nan) != 0) | (np.diff(mean, prepend=np.nan) != 0))
+    new = np.flatnonzero((np.diff(x, prepend=np.nan) != 0) | (np.diff(mean, prepend=-np.inf) > _ALIKE * mean))
     return x[new], mean[new], np.add.reduceat(weight, new)
 
 
