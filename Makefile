@@ -15,10 +15,10 @@ REST := slow or engines or browser
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-all test-rest test-engines test-browser lint format types lowest bench notebook hooks clean
+.PHONY: help demo test test-all test-rest test-engines test-browser lint format types lowest bench conformance notebook hooks clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.package  ## install the package, run examples/quickstart.py and examples/clv.py, write build/cdnow.html
 	$(BIN)/python examples/quickstart.py
@@ -62,6 +62,12 @@ bench: .venv/.test  ## run every benchmark
 		[ -e "$$script" ] || { echo "no benchmarks/bench_*.py"; break; }; \
 		echo "== $$script"; $(BIN)/python "$$script"; \
 	done
+
+conformance: .venv/.engines  ## ask everything on every engine, write what ran into docs/engines.md
+	@mkdir -p build && rm -f build/conformance.jsonl
+	LOYALTY_CONFORMANCE=$(CURDIR)/build/conformance.jsonl \
+		$(PYTEST) --dist loadgroup tests/conformance/test_conformance.py
+	$(BIN)/python tests/conformance/table.py build/conformance.jsonl
 
 notebook: .venv/.test  ## run examples/quickstart.ipynb again, in place
 	$(BIN)/python tests/notebooks.py examples/quickstart.ipynb

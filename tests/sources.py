@@ -8,7 +8,8 @@ Use it as
             ...
 
 where `frame` is a pandas frame with plain columns (numbers, text, datetime64). CSV files hold only text, so compare
-ids and groups through `text`, and per-customer results through `rows`.
+ids and groups through `text`, and per-customer results through `rows`. `every` are the kinds that need nothing but
+Python; "spark" and "postgres" (`every_far`) start what they need, or skip.
 """
 
 import datetime as dt
@@ -26,6 +27,9 @@ from loyalty.transactions import transactions
 
 SOURCES = ("pandas", "pandas-categorical", "polars", "polars-lazy", "pyarrow", "parquet", "csv", "duckdb")
 every = pytest.mark.parametrize("source", SOURCES)
+FAR = ("spark", "postgres")
+FAR_MARKED = [pytest.param(kind, marks=[pytest.mark.engines, pytest.mark.xdist_group(kind)]) for kind in FAR]
+every_far = pytest.mark.parametrize("source", FAR_MARKED)
 
 NAIVE_DATES = (
     "datetime64[s]",
@@ -44,8 +48,8 @@ NAIVE_DATES = (
 every_date = pytest.mark.parametrize("dates", NAIVE_DATES)
 
 
-def make(kind, frame, folder, customer="customer_id"):  # noqa: PLR0911 (a line per kind)
-    """Return a pandas frame as another kind of source; files are written into a folder."""
+def make(kind, frame, folder, customer="customer_id", name="log"):  # noqa: PLR0911 (a line per kind)
+    """Return a pandas frame as another kind of source; files are written into a folder, under a name."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     if kind == "pandas":
         return frame
@@ -57,15 +61,25 @@ def make(kind, frame, folder, customer="customer_id"):  # noqa: PLR0911 (a line 
     if kind == "pyarrow":
         return table
     if kind == "parquet":
-        pq.write_table(table, folder / "log.parquet")
-        return folder / "log.parquet"
+        pq.write_table(table, folder / f"{name}.parquet")
+        return folder / f"{name}.parquet"
     if kind == "csv":
-        frame.to_csv(folder / "log.csv", index=False)
-        return str(folder / "log.csv")
+        frame.to_csv(folder / f"{name}.csv", index=False)
+        return str(folder / f"{name}.csv")
     if kind == "duckdb":
         connection = duckdb.connect()
         connection.from_arrow(table).create("log")
         return held(connection, connection.table("log"))
+    if kind == "spark":
+        import spark_cluster
+
+        return spark_cluster.frame(table)
+    if kind == "postgres":
+        import postgres_server
+
+        server = postgres_server.server()
+        server.load(name, table)
+        return server.connect().table(name)
     raise ValueError(kind)
 
 
@@ -121,9 +135,12 @@ def as_pandas(result):
     """Return what `hand_back` or `to_native` gave as a pandas frame."""
     if isinstance(result, pl.LazyFrame):
         result = result.collect()
-    if isinstance(result, (pl.DataFrame, pa.Table)):
-        table = result.to_arrow() if isinstance(result, pl.DataFrame) else result
-        return table.to_pandas(date_as_object=False)
+    for arrow in ("to_arrow", "toArrow", "to_pyarrow"):  # of Polars, Spark and Ibis
+        if hasattr(result, arrow) and not isinstance(result, duckdb.DuckDBPyRelation):
+            result = getattr(result, arrow)()
+            break
+    if isinstance(result, pa.Table):
+        return result.to_pandas(date_as_object=False)
     return result.df() if isinstance(result, duckdb.DuckDBPyRelation) else result
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import logs
 import sources
 from loyalty import ledger
 from loyalty.errors import EmptyData
@@ -175,3 +176,12 @@ def test_activity_of_every_period_holds_all_spend(kind):
         assert sum(line["spend"] for line in lines) == pytest.approx(spent)
         assert len({(line["customer"], line["period"]) for line in lines}) == len(lines)
         assert all(line["next_period"] is None or line["next_period"] > line["period"] for line in lines)
+
+
+@pytest.mark.parametrize("returned", [[-0.3], [-0.1, -0.2], [-0.2, -0.1]])
+def test_of_a_purchase_returned_whole_nothing_is_left(returned):
+    assert 0.1 + 0.2 - 0.3 > 0.0  # the trap
+    rows = [(1, "2024-01-01", 0.1), (1, "2024-01-01", 0.2), *((1, "2024-01-02", back) for back in returned)]
+    with logs.opened([*rows, (2, "2024-01-01", 5.0)]) as tx:
+        spend = tx.collect(tx.customers.sort("customer"))["spend"].to_pylist()
+        assert spend == [0.0, 5.0]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from loyalty.clv.summaries.summary import CustomerSummary, summarize
     from loyalty.clv.valuation.customer_value import CustomerValue
     from loyalty.clv.valuation.history import CustomerHistory, customer_history
+    from loyalty.clv.valuation.many_customers import CustomerScores
     from loyalty.clv.valuation.value import CLVModel, clv, fit_clv
     from loyalty.estimates import Estimate
     from loyalty.metrics.allocation import WalletAllocation, wallet_allocation
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from loyalty.reporting.report import Report, report
     from loyalty.segments.pareto import Pareto, pareto
     from loyalty.segments.rfm import RFM, rfm
+    from loyalty.state.customer_state import CustomerState
     from loyalty.surveys.nps import NPS, nps, nps_difference
     from loyalty.tables import EstimateSet, Grouped, Table
     from loyalty.transactions import Transactions, transactions
@@ -68,6 +70,7 @@ _HOMES = {
     "CustomerSummary": "clv.summaries.summary",
     "summarize": "clv.summaries.summary",
     "tracking": "clv.backtesting.tracking",
+    "CustomerScores": "clv.valuation.many_customers",
     "CLVModel": "clv.valuation.value",
     "CustomerValue": "clv.valuation.customer_value",
     "CustomerHistory": "clv.valuation.history",
@@ -104,6 +107,7 @@ _HOMES = {
     "pareto": "segments.pareto",
     "RFM": "segments.rfm",
     "rfm": "segments.rfm",
+    "CustomerState": "state.customer_state",
     "NPS": "surveys.nps",
     "nps": "surveys.nps",
     "nps_difference": "surveys.nps",
@@ -128,6 +132,8 @@ __all__ = [
     "CLVModel",
     "Cohorts",
     "CustomerHistory",
+    "CustomerScores",
+    "CustomerState",
     "CustomerSummary",
     "CustomerValue",
     "Estimate",

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 Frame = nw.LazyFrame[Any]
+_ROUNDING = 1e-12  # part of what was bought and returned that is left by the last digits of sums alone
 _ROWS = nw.len().cast(nw.Int64).alias("rows")  # typed, so that frames of every engine stack
 
 SALE, RETURN = "sale", "return"
@@ -179,8 +180,8 @@ def book_returns(rows: Frame, bought: Frame, rules: Rules) -> Frame:
     purchase on or before its date (of several orders that day, the one of largest spend).
 
     Returns:
-        Columns: the purchase's key and `day` (`day` null: there is no such purchase), `return_day`, sums of money
-        and `rows`.
+        Columns: the purchase's key and `day` (`day` null: there is no such purchase), `return_day`, sums of money,
+        `rows` and `own` (1: by its own order, 0: by the latest purchase).
     """
     money = [nw.col(name).sum().alias(into) for name, into in zip(rules.money, rules.sums, strict=True)]
     back = usable(rows, rules).filter(nw.col("amount") < 0)
@@ -194,7 +195,7 @@ def book_returns(rows: Frame, bought: Frame, rules: Rules) -> Frame:
     own_order = nw.col("made_day") <= nw.col("day")
     matched = paired.filter(own_order)
     matched = matched.with_columns(return_day=nw.col("day"), loose_day=nw.lit(-1).cast(nw.Int64)).with_columns(
-        day=nw.col("made_day")
+        day=nw.col("made_day"), own=nw.lit(1)
     )
     others = paired.filter(~own_order | nw.col("made_day").is_null())
     sums = [nw.col(name).sum() for name in rules.sums]
@@ -204,7 +205,7 @@ def book_returns(rows: Frame, bought: Frame, rules: Rules) -> Frame:
 
 
 def _booked_columns(rules: Rules) -> list[str]:
-    return [*dict.fromkeys([*rules.key, "day"]), "return_day", *rules.sums, "rows"]
+    return [*dict.fromkeys([*rules.key, "day"]), "return_day", *rules.sums, "rows", "own"]
 
 
 def _latest(back: Frame, bought: Frame, rules: Rules) -> Frame:
@@ -226,18 +227,29 @@ def _latest(back: Frame, bought: Frame, rules: Rules) -> Frame:
     back = back.rename({"day": "return_day"})
     own = list(dict.fromkeys([*rules.key, "day"]))
     target = mine.select(*own, "number")
-    return back.join(target, on=["customer", "number"], how="left").select(*_booked_columns(rules))
+    back = back.join(target, on=["customer", "number"], how="left").with_columns(own=nw.lit(0))
+    return back.select(*_booked_columns(rules))
 
 
 def net_of_returns(bought: Frame, booked: Frame, rules: Rules) -> Frame:
-    """Return purchases reduced by the returns booked to them; other customers' purchases pass through."""
+    """Return purchases reduced by the returns booked to them; other customers' purchases pass through.
+
+    Of a purchase that was returned whole nothing is left, whatever the last digits of its sums: 0.1 + 0.2 - 0.3 is 0.
+    """
     booked = booked.filter(~nw.col("day").is_null())
     names = [*dict.fromkeys([*rules.key, "day"]), *rules.sums]
     touched = booked.select("customer").unique("customer")
     mixed = nw.concat([bought.join(touched, on="customer", how="semi").select(*names), booked.select(*names)])
     day = [] if "day" in rules.key else [nw.col("day").min()]
     sums = [nw.col(name).sum() for name in rules.sums]
-    netted = mixed.group_by(*rules.key).agg(*sums, *day).select(*names)
+    gross = {f"gross_{name}": nw.col(name).abs() for name in rules.sums}
+    mixed = mixed.with_columns(**gross)
+    netted = mixed.group_by(*rules.key).agg(*sums, *(nw.col(name).sum() for name in gross), *day)
+    left = [
+        nw.when(nw.col(name).abs() > _ROUNDING * nw.col(f"gross_{name}")).then(nw.col(name)).otherwise(nw.lit(0.0))
+        for name in rules.sums
+    ]
+    netted = netted.with_columns(**dict(zip(rules.sums, left, strict=True))).select(*names)
     return nw.concat([bought.join(touched, on="customer", how="anti").select(*names), netted])
 
 
@@ -294,7 +306,7 @@ def customers(bought: Frame, rules: Rules) -> Frame:
         nw.col("purchases").cast(nw.Int64),
         *rules.sums,
         nw.col("first_spend").fill_null(0.0),
-        acquired_before=before,
+        acquired_before=before.cast(nw.Int64),
     )
 
 

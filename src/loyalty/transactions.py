@@ -97,8 +97,10 @@ def transactions(
             (dates outside the years 1 to 9999, sums of 1e100 and more), or whose discount is one of these but null.
         timezone: Zone whose midnight ends a day, such as "Europe/Paris"; needed where times bear a zone.
         table: Table or view of a database file; of one outside DuckDB's main schema, "schema.table".
-        memory_limit: Most memory that the embedded engine takes before it spills to disk, such as "4GB".
-        temp_directory: Where it spills; a folder of its own under the system's temporary folder if None.
+        memory_limit: Most memory that the process may take while the library works, such as "4GB"; tables then lie in a
+            file. A frame handed over comes on top. Not for Spark and Ibis, whose memory is theirs.
+        temp_directory: Where that file, and what spills, goes: into a folder of its own that is removed; under the
+            system's temporary folder if None.
 
     Returns:
         The transactions, to hand to every metric, segment and model.
@@ -236,7 +238,8 @@ def _keep_purchases(
         before = engine.persist(ledger.purchases(engine.table(kept), rules), "sales")
         booked = engine.persist(ledger.book_returns(engine.table(kept), engine.table(before), rules), "booked")
         engine.once("purchases", lambda: ledger.net_of_returns(engine.table(before), engine.table(booked), rules))
-        for line in engine.collect(ledger.booked_outside(engine.table(booked), rules)).to_pylist():
+        outside = engine.collect(ledger.booked_outside(engine.table(booked), rules)).to_pylist()
+        for line in sorted(outside, key=lambda line: line["reason"]):
             reason = (ledger.WITHOUT_PURCHASE, ledger.OF_EARLIER_PURCHASE)[line["reason"]]
             exclusions[reason] = (int(line["rows"]), float(line["amount"]))
         engine.drop(booked)

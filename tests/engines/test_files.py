@@ -1,7 +1,7 @@
 import pytest
 
-from loyalty.engines.files import Files, _top_names, open_files, projection
-from loyalty.errors import InvalidArgument
+from loyalty.engines.files import Files, _top_fields, open_files, projection
+from loyalty.errors import ColumnError, InvalidArgument
 
 FIELDS = [
     ("root", 3),
@@ -16,10 +16,10 @@ FIELDS = [
 
 
 def test_names_of_a_parquet_schema():
-    assert _top_names(FIELDS) == ["a", "nested", "a"]
-    assert _top_names([("root", 0)]) == []
-    assert _top_names([("root", None)]) == []
-    assert _top_names(FIELDS + FIELDS) == ["a", "nested", "a"]
+    assert _top_fields(FIELDS) == [("a", None), ("nested", 2), ("a", None)]
+    assert _top_fields([("root", 0)]) == []
+    assert _top_fields([("root", None)]) == []
+    assert _top_fields(FIELDS + FIELDS) == [("a", None), ("nested", 2), ("a", None)]
 
 
 def test_columns_are_taken_by_place():
@@ -54,7 +54,9 @@ def test_further_files_add_their_names(tmp_path):
     (tmp_path / "2.csv").write_text("c,b\n1,2\n")
     files = open_files([str(tmp_path / "*.csv")])
     assert files.labels == ["a", "b", "c"]
-    assert sorted(files.arrow(["c", "b"])["c0"].to_pylist(), key=str) == ["1", None]
+    assert files.arrow(["b"])["c0"].to_pylist() == ["2", "2"]
+    with pytest.raises(ColumnError, match=r"column 'c' is in the file '.*2\.csv' but not in '.*1\.csv'"):
+        files.arrow(["b", "c"])
 
 
 def test_paths_are_sorted_and_may_repeat(tmp_path):

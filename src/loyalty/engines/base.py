@@ -88,5 +88,21 @@ class Engine(Protocol):
             days: Columns of civil day numbers to return as dates.
         """
 
+    def write(self, frame: nw.LazyFrame[Any], path: str, *, customer: Any, days: Sequence[str] = ()) -> None:
+        """Write a per-customer frame as Parquet, whole or not at all, without holding it in memory.
+
+        Args:
+            frame: As in `hand_back`.
+            path: A file; where the engine is distributed, a folder that it fills.
+            customer: As in `hand_back`.
+            days: As in `hand_back`.
+
+        Raises:
+            OutputError: It is there already, or cannot be written.
+        """
+
+    def interrupt(self) -> None:
+        """Break off the queries that run now; any thread may ask for it."""
+
     def close(self) -> None:
         """Free everything; later calls raise `ClosedError`."""

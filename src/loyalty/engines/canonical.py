@@ -12,10 +12,23 @@ if TYPE_CHECKING:
 
     from loyalty.engines.base import RowSpec
 
-__all__ = ["as_dtype", "cast_ids", "family", "named_columns", "readable", "select", "tidy", "with_dates"]
+__all__ = [
+    "INTEGERS",
+    "as_dtype",
+    "cast_ids",
+    "family",
+    "named_columns",
+    "no_zone",
+    "quoted",
+    "readable",
+    "select",
+    "tidy",
+    "with_dates",
+    "zone_literal",
+]
 
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
-             "UHUGEINT"}  # fmt: skip
+INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
+            "UHUGEINT"}  # fmt: skip
 _FLOATS = {"FLOAT", "DOUBLE"}
 _TIMES = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
 _ZONED = {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"}
@@ -102,7 +115,7 @@ def _amount(name: str, kind: str, role: str, label: Any, *, text: bool) -> str:
     number = f"{name}::DOUBLE"
     if text and kind == "VARCHAR":
         number = f"try_cast(trim({name}) AS DOUBLE)"
-    elif kind not in _INTEGERS | _FLOATS | {'"NULL"', "NULL"} and not kind.startswith("DECIMAL"):
+    elif kind not in INTEGERS | _FLOATS | {'"NULL"', "NULL"} and not kind.startswith("DECIMAL"):
         way_out = {
             "VARCHAR": "convert it first, for example with pandas.to_numeric(...)",
             "BOOLEAN": "true and false are no sums of money",
@@ -119,7 +132,7 @@ def _day(name: str, kind: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
     """Return the SQL of a transaction's date and of its time within the data."""
     label, zone = spec.columns["date"], spec.timezone
     if kind in _ZONED:
-        local = f"timezone({_zone(zone, label)}, {name}::TIMESTAMPTZ)"
+        local = f"timezone({zone_literal(zone, label)}, {name}::TIMESTAMPTZ)"
         return _finite(f"{local}::DATE", local), local
     if kind == "VARCHAR":
         return _text_day(name, spec, relation)
@@ -128,7 +141,7 @@ def _day(name: str, kind: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
     if kind not in _TIMES | {"DATE"}:
         raise ColumnError(_not_a_date(label, kind))
     if zone is not None:
-        raise InvalidArgument(_no_zone(zone, label))
+        raise InvalidArgument(no_zone(zone, label))
     return _finite(f"{name}::DATE", name), f"try_cast({name} AS TIMESTAMP)"
 
 
@@ -144,15 +157,15 @@ def _text_day(name: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
     )
     if spec.timezone is None:
         if _any(relation, f"length({name}) > 16 AND {zoned}"):
-            _zone(None, label)
+            zone_literal(None, label)
         time = f"try_cast({value} AS TIMESTAMP)"
         return f"CASE WHEN {plain} THEN try_cast({value} AS DATE) WHEN {iso} THEN {time}::DATE END", time
     if _any(relation, f"{plain} OR {iso}"):
         if _any(relation, zoned):
             raise InvalidArgument(f"column {label!r} mixes times with a zone and times without: give all of them one.")
-        raise InvalidArgument(_no_zone(spec.timezone, label))
+        raise InvalidArgument(no_zone(spec.timezone, label))
     seconds = f"regexp_replace({value}, '^(.{{16}})([-+Z])', '\\1:00\\2')"  # DuckDB 1 wants them
-    local = f"timezone({_zone(spec.timezone, label)}, try_cast({seconds} AS TIMESTAMPTZ))"
+    local = f"timezone({zone_literal(spec.timezone, label)}, try_cast({seconds} AS TIMESTAMPTZ))"
     return f"CASE WHEN {zoned} THEN {local}::DATE END", local
 
 
@@ -161,15 +174,16 @@ def _any(relation: Any, condition: str) -> bool:
     return bool(relation.filter(condition).project("1").limit(1).fetchall())
 
 
-def _no_zone(zone: str, label: Any) -> str:
+def no_zone(zone: str, label: Any) -> str:
+    """Return what to do about a zone for times that bear none."""
     return (
         f"timezone={zone!r}: times in column {label!r} bear no time zone, so they cannot be converted; leave timezone "
         "out, or give the column its zone first (pandas: .dt.tz_localize)."
     )
 
 
-def _zone(zone: str | None, label: Any) -> str:
-    """Return a quoted time zone that exists."""
+def zone_literal(zone: str | None, label: Any) -> str:
+    """Return the SQL literal of a time zone that exists."""
     if zone is None:
         raise InvalidArgument(
             f"the times in column {label!r} bear a time zone, so the day depends on whose midnight counts: pass "
@@ -186,7 +200,7 @@ def _zone(zone: str | None, label: Any) -> str:
 
 def _not_a_date(label: Any, kind: str) -> str:
     """Return what to do about a column that holds no dates."""
-    if kind in _INTEGERS | _FLOATS:
+    if kind in INTEGERS | _FLOATS:
         return (
             f"date={label!r} holds numbers ({kind}), which could be 19970101, seconds or serial days: convert them, "
             f'for example with pandas.to_datetime(frame[{label!r}].astype(str), format="%Y%m%d").'
@@ -194,9 +208,14 @@ def _not_a_date(label: Any, kind: str) -> str:
     return f"date={label!r} is of type {kind}, not a date: give dates, timestamps or ISO text (YYYY-MM-DD)."
 
 
+def quoted(name: str) -> str:
+    """Return a name as SQL takes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def family(kind: str) -> str:
     """Return what ids of a DuckDB type can be compared with: "number", "time", "text" or the type itself."""
-    if kind in _INTEGERS | _FLOATS or kind.startswith("DECIMAL"):
+    if kind in INTEGERS | _FLOATS or kind.startswith("DECIMAL"):
         return "number"
     if kind in _ZONED:
         return "zoned time"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from loyalty.engines.canonical import named_columns
+from loyalty.engines.canonical import named_columns, quoted
 from loyalty.engines.connections import brief
 from loyalty.engines.failures import plain_errors
 from loyalty.engines.files import Scanned
@@ -96,11 +96,6 @@ def _named(table: Any, names: Sequence[str], path: str) -> str:
     raise InvalidArgument(f"table={table!r}: there is no such table in {path!r}; {there}.{hint}")
 
 
-def _quoted(name: str) -> str:
-    """Return a name as SQL takes it, whatever it holds."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 # --- DuckDB ---
 
 
@@ -140,7 +135,7 @@ class DuckDBTable(Scanned):
         """Return a relation over the table."""
         with plain_errors(self._what()):
             _attach(cursor, self.path)
-            schema, name = map(_quoted, self.place)
+            schema, name = map(quoted, self.place)
             return cursor.sql(f"FROM {_ATTACHED}.{schema}.{name}")
 
     def _what(self) -> str:
@@ -191,7 +186,7 @@ class SQLiteTable:
         """The column labels."""
         if not self.names:
             with self._reading() as connection:
-                described = connection.execute(f"SELECT * FROM {_quoted(self.table)} LIMIT 0").description  # noqa: S608
+                described = connection.execute(f"SELECT * FROM {quoted(self.table)} LIMIT 0").description  # noqa: S608
                 self.names = [column[0] for column in described]
         return self.names
 
@@ -211,8 +206,8 @@ class SQLiteTable:
         """Return columns, of the types that their values have."""
         import pyarrow as pa
 
-        every = ", ".join(f"{_quoted(label)} AS c{place}" for place, label in enumerate(labels))
-        query = f"SELECT {every} FROM {_quoted(self.table)}{limit}"  # noqa: S608 (every name is quoted)
+        every = ", ".join(f"{quoted(label)} AS c{place}" for place, label in enumerate(labels))
+        query = f"SELECT {every} FROM {quoted(self.table)}{limit}"  # noqa: S608 (every name is quoted)
         with self._reading() as connection:
             counts = _value_kinds(connection, query, len(labels))
             types = [_column_type(label, found, self.table) for label, found in zip(labels, counts, strict=True)]
@@ -291,5 +286,5 @@ def _column_type(label: Any, found: Mapping[str, int], table: str) -> Any:
     told = " and ".join(f"{found[kind]:,} of type {kind}" for kind in _KINDS if found[kind])
     raise ColumnError(
         f"column {label!r} of table {table!r} holds values that do not go together ({told}): make them of one kind, "
-        f"for example in a view with CAST({_quoted(str(label))} AS TEXT)."
+        f"for example in a view with CAST({quoted(str(label))} AS TEXT)."
     )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import threading
 import time
 import uuid
@@ -16,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import narwhals.stable.v2 as nw
 
-from loyalty import checks
-from loyalty.engines import canonical, connections
-from loyalty.engines.failures import plain_errors
+from loyalty import checks, writing
+from loyalty.engines import canonical, connections, results
+from loyalty.engines.failures import output_errors, plain_errors
 from loyalty.engines.files import Files, Scanned
 from loyalty.engines.ids import Ids
+from loyalty.engines.once import Once
 from loyalty.engines.sources import PandasFrame, Source, encoded_ids, open_source
-from loyalty.errors import ClosedError, ColumnError, InvalidArgument, UnsupportedSource
+from loyalty.engines.storage import Storage
+from loyalty.errors import ClosedError, ColumnError, LoyaltyError, UnsupportedSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,32 +37,20 @@ _CLOSED = "these transactions are closed: keep them open (or leave the with bloc
 
 
 class Embedded:
-    """Runs every query of one source in its own in-memory DuckDB.
+    """Runs every query of one source in its own DuckDB: in memory, or where that is limited in a file of its own.
 
-    Nothing outside it is changed: no global setting, no file but spilled blocks in a temporary folder of its own.
+    Nothing outside it is changed: no global setting, no file but those in a temporary folder of its own.
     """
 
     def __init__(self, source: Source, *, memory_limit: str | None = None, temp_directory: str | None = None) -> None:
-        folder = _folder(temp_directory)
-        self._remove_folder = _remover(self, folder) if temp_directory is None else lambda: None
-        config: dict[str, Any] = {"temp_directory": folder, "preserve_insertion_order": "false"}
-        if memory_limit is not None:
-            config["memory_limit"] = str(memory_limit)
-        try:
-            self._root: duckdb.DuckDBPyConnection | None = connections.opened(config)
-            self._root.execute("SET GLOBAL TimeZone = 'UTC'")  # otherwise that of the machine
-        except duckdb.Error as err:
-            self._remove_folder()
-            raise InvalidArgument(
-                f'memory_limit={memory_limit!r}, temp_directory={temp_directory!r}: {err}. Give a limit such as "4GB".'
-            ) from err
+        self._storage = Storage(memory_limit, temp_directory)
+        self._root: duckdb.DuckDBPyConnection | None = self._storage.opened()
         self._source = source
         self._ids: Ids | None = None
         self._local = threading.local()
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         self._lock = threading.RLock()  # held for moments only: cursors, ids, closing
-        self._kept: set[str] = set()
-        self._building: dict[str, threading.RLock] = {}
+        self._once = Once()
         with _open_lock:
             _open.add(self)
 
@@ -106,8 +93,7 @@ class Embedded:
     def persist(self, frame: nw.LazyFrame[Any], name: str) -> str:
         """Compute a frame into a table; returns its name."""
         unique = f"{name}_{uuid.uuid4().hex[:8]}"
-        with self._running("the rows"):
-            self._collectable(frame).create(unique)
+        self._create(frame, unique)
         return unique
 
     def drop(self, name: str) -> None:
@@ -123,15 +109,12 @@ class Embedded:
     def once(self, name: str, build: Callable[[], nw.LazyFrame[Any]]) -> nw.LazyFrame[Any]:
         """Return a table built on the first call; threads that come meanwhile wait for it."""
         self._cursor()  # a closed engine says so before anything is built
-        if name not in self._kept:
-            with self._lock:
-                building = self._building.setdefault(name, threading.RLock())
-            with building:
-                if name not in self._kept:
-                    with self._running(name):
-                        self._collectable(build()).create(name)
-                    self._kept.add(name)
+        self._once.build(name, lambda: self._create(build(), name))
         return self.table(name)
+
+    def _create(self, frame: nw.LazyFrame[Any], name: str) -> None:
+        with self._running("the data"):
+            self._collectable(frame).create(name)
 
     def attach(self, table: pa.Table) -> nw.LazyFrame[Any]:
         """Return a small Arrow table as a frame on the calling thread's cursor."""
@@ -160,15 +143,26 @@ class Embedded:
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame in the source's own kind; see `Engine.hand_back`."""
+        if self._source.rows_as == "duckdb" and self._storage.limited:
+            with self._running("the rows"):
+                shown = results.shown(self._collectable(frame), customer, days)
+                return self._storage.result(lambda path: results.write_table(self._cursor(), shown, path))
         table = canonical.with_dates(self.collect(frame), days)
-        taken = [name for name in table.column_names if name != "customer"]
-        label = customer if customer not in taken else "customer_id"
         if self._source.rows_as == "duckdb":  # on a connection of its own: any thread may read it, also after `close`
-            named = [(str(label) or "customer_id") if name == "customer" else name for name in table.column_names]
+            label = results.label_for(customer, table.column_names, exact=False)
+            named = [label if name == "customer" else name for name in table.column_names]
             return connections.opened().from_arrow(table.rename_columns(named))
-        if self._source.rows_as == "pandas":
-            return self._to_pandas(table, customer, label)
-        return self._to_arrow_kind(table, customer, str(label))
+        return results.handed(table, self._source, self._ids, customer)
+
+    def write(self, frame: nw.LazyFrame[Any], path: str, *, customer: Any, days: Sequence[str] = ()) -> None:
+        """Write a per-customer frame to a Parquet file, whole or not at all; see `Engine.write`."""
+        with writing.whole_file(path, replace=False) as beside:
+            if self._ids is not None:  # of objects in memory, so they fit in there
+                results.write_frame(self.hand_back(frame, customer=customer, days=days), str(beside))
+                return
+            with self._running("the rows"), output_errors(path, beside):
+                shown = results.shown(self._collectable(frame), customer, days)
+                shown.write_parquet(str(beside), compression="zstd", overwrite=True)
 
     def interrupt(self) -> None:
         """Break off the queries that run now; any thread may ask for it."""
@@ -184,7 +178,7 @@ class Embedded:
             root, self._root = self._root, None
             for connection in [*self._cursors, root]:
                 _close(connection)
-        self._remove_folder()
+        self._storage.remove()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         """Return the calling thread's own cursor: one connection cannot serve two threads."""
@@ -195,7 +189,7 @@ class Embedded:
             with self._lock:
                 if self._root is None:  # closed by another thread in the meantime
                     raise ClosedError(_CLOSED)
-                cursor = self._local.cursor = self._root.cursor()
+                cursor = self._local.cursor = self._storage.cursor(self._root)
                 self._cursors.add(cursor)
         return cursor
 
@@ -203,11 +197,14 @@ class Embedded:
     def _running(self, what: str) -> Iterator[None]:
         """Turn DuckDB's errors into this library's; what fails because another thread closed the engine says so."""
         try:
-            with plain_errors(what):
+            with plain_errors(what, self._storage.folder):
                 yield
-        except UnsupportedSource as err:
-            if self._root is None:
+        except LoyaltyError as err:
+            if self._root is None and isinstance(err.__cause__, duckdb.Error):
                 raise ClosedError(_CLOSED) from err
+            broken_off = isinstance(err.__cause__, duckdb.InterruptException)
+            if isinstance(err, UnsupportedSource) and isinstance(self._source, Files) and not broken_off:
+                self._source.blame(err)
             raise
 
     def _collectable(self, frame: nw.LazyFrame[Any]) -> Any:
@@ -230,7 +227,7 @@ class Embedded:
     def _opened(self, spec: RowSpec, labels: list[Any], roles: list[str]) -> tuple[Any, list[str]]:
         """Return the named columns as a relation with the columns c0, c1, …, and which of them have no type."""
         if isinstance(self._source, Scanned):
-            return self._source.columns(self._cursor(), labels), []
+            return self._source.columns(self._cursor(), labels, roles), []
         table = self._coded(spec, labels, roles)
         return self._cursor().from_arrow(table), [one.name for one in table.schema if str(one.type) == "null"]
 
@@ -271,32 +268,6 @@ class Embedded:
     def _own_id_type(self) -> Any:
         return self._cursor().table("customers").select("customer").types[0]
 
-    def _to_pandas(self, table: pa.Table, customer: Any, label: Any) -> Any:
-        """Return a pandas frame whose ids have the caller's dtype."""
-        frame = table.to_pandas(date_as_object=False)
-        if "customer" not in frame:
-            return frame
-        own = self._source.column(customer).dtype  # type: ignore[attr-defined]
-        if self._ids is not None:
-            frame["customer"] = self._ids.decode(table["customer"])
-        if self._ids is None or own.name not in {"object", "category"}:
-            frame["customer"] = canonical.as_dtype(frame["customer"], own)
-        return frame.rename(columns={"customer": label})
-
-    def _to_arrow_kind(self, table: pa.Table, customer: Any, label: str) -> Any:
-        """Return a PyArrow or Polars frame whose ids have the caller's type."""
-        if self._source.rows_as == "pyarrow":
-            if "customer" in table.column_names:
-                place = table.column_names.index("customer")
-                own = self._source.data.column(customer).type  # type: ignore[attr-defined]
-                table = table.set_column(place, "customer", canonical.cast_ids(table["customer"], own))
-            return table.rename_columns([label if name == "customer" else name for name in table.column_names])
-        frame = nw.from_arrow(table, backend="polars").to_native()
-        if "customer" in frame.columns:
-            own = self._source.schema()[customer]  # type: ignore[attr-defined]
-            frame = frame.with_columns(frame.get_column("customer").cast(own)).rename({"customer": label})
-        return frame.lazy() if self._source.rows_as == "polars-lazy" else frame
-
 
 def break_off() -> None:
     """Break off every query that this library runs in this process, in any thread.
@@ -322,17 +293,3 @@ def _close(connection: duckdb.DuckDBPyConnection | None) -> None:
         except duckdb.Error:  # busy
             continue
         return
-
-
-def _folder(temp_directory: Any) -> str:
-    """Return the folder to spill into, made here if the caller names none."""
-    if temp_directory is None:
-        return tempfile.mkdtemp(prefix="loyalty-")
-    if isinstance(temp_directory, (str, os.PathLike)) and (folder := os.fspath(temp_directory)):
-        return str(folder)
-    raise InvalidArgument(f"temp_directory={temp_directory!r} is no path of a folder.")
-
-
-def _remover(owner: Embedded, folder: str) -> Callable[[], Any]:
-    """Return what removes a folder: when called, when its owner is collected, or when Python ends."""
-    return weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loyalty.engines.connections import brief
+from loyalty.engines.drift import refuse_drift
 from loyalty.engines.failures import plain_errors
 from loyalty.errors import EmptyData, InvalidArgument, UnsupportedSource
 
@@ -22,6 +23,8 @@ __all__ = ["Files", "Scanned", "open_files", "projection"]
 
 _PARQUET = (".parquet", ".pq")
 _TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".csv.zst")
+_FIELDS = """SELECT name, num_children, type, type_length, converted_type, logical_type, scale, precision
+    FROM parquet_schema(?)"""
 _SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -37,12 +40,22 @@ class Scanned(ABC):
     def scan(self, cursor: Any) -> Any:
         """Return a relation over all rows."""
 
+    def _check(self, cursor: Any, labels: Sequence[Any], roles: Sequence[str]) -> None:  # noqa: B027 (most need none)
+        """Raise where columns cannot be read as they are."""
+
     @abstractmethod
     def _what(self) -> str:
         """Return what it is, for messages."""
 
-    def columns(self, cursor: Any, labels: Sequence[Any]) -> Any:
-        """Return a relation over columns, named c0, c1, … in the order asked for."""
+    def columns(self, cursor: Any, labels: Sequence[Any], roles: Sequence[str] = ()) -> Any:
+        """Return a relation over columns, named c0, c1, … in the order asked for.
+
+        Args:
+            cursor: Where it is to be.
+            labels: The columns.
+            roles: What they are for, where that is known.
+        """
+        self._check(cursor, labels, roles)
         places = [list(self.labels).index(label) for label in labels]
         return self.scan(cursor).project(projection(places))
 
@@ -78,6 +91,7 @@ class Files(Scanned):
     stamps: dict[str, tuple[int, int] | None] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     separator: str = ","
+    schemas: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.stamps = {path: _stamp(path) for path in self.paths}
@@ -87,15 +101,18 @@ class Files(Scanned):
         """The column labels as the first file has them, duplicates included; then those of further files."""
         if not self.names:
             with plain_errors(self._what()), brief() as connection:
-                if own := self._header(connection):
+                self._learn(connection)
+                if own := self._header(connection, self.paths[0]):
                     self.names = [*own, *list(self.scan(connection).columns)[len(own) :]]
         return self.names
 
     def scan(self, cursor: Any) -> Any:
         """Return a relation over the files; every column of a text file is text."""
-        if any(_stamp(path) != stamp for path, stamp in self.stamps.items()):
+        changed = next((path for path, stamp in self.stamps.items() if _stamp(path) != stamp), None)
+        if changed is not None:
+            gone = "" if Path(changed).exists() else " (it is gone)"
             raise UnsupportedSource(
-                f"the files changed since they were opened ({self.paths[0]} …): open them again with transactions()."
+                f"the files changed since they were opened: {changed!r}{gone}. Open them again with transactions()."
             )
         with plain_errors(self._what()):
             if not self.text:
@@ -109,12 +126,32 @@ class Files(Scanned):
             }
             return cursor.read_csv(self._patterns(), all_varchar=True, header=True, union_by_name=True, **dialect)
 
-    def _header(self, connection: Any) -> list[str]:
-        """Return the names in the first file as they stand there: DuckDB renames `a, a` and `a, A`."""
-        first = self._patterns()[0]
+    def blame(self, err: Exception) -> None:
+        """Raise an error that names the damaged file where `err` does not, by reading each to its end."""
+        if self.text or any(path in str(err) for path in self.paths):
+            return
+        for path in self.paths:
+            with plain_errors(f"the file {path!r}"), brief() as connection:
+                connection.read_parquet([glob.escape(path)]).aggregate("bit_xor(hash(COLUMNS(*)))").fetchall()
+
+    def _check(self, cursor: Any, labels: Sequence[Any], roles: Sequence[str]) -> None:
+        """Raise where a file lacks a column, or holds another type of it."""
+        refuse_drift(self.schemas, labels, roles, cursor)
+
+    def _learn(self, connection: Any) -> None:
+        """Look at the head of every file: which columns it holds and what it says of their types."""
+        for path in dict.fromkeys(self.paths):
+            with plain_errors(f"the file {path!r}"):
+                if self.text:
+                    self.schemas[path] = dict.fromkeys(self._header(connection, path), "text")
+                else:
+                    fields = connection.execute(_FIELDS, [[glob.escape(path)]]).fetchall()
+                    self.schemas[path] = {name: told for name, _, *told in _top_fields(fields)}
+
+    def _header(self, connection: Any, path: str) -> list[str]:
+        """Return the names in a file as they stand there: DuckDB renames `a, a` and `a, A`."""
         if not self.text:
-            fields = connection.execute("SELECT name, num_children FROM parquet_schema(?)", [[first]]).fetchall()
-            return _top_names(fields)
+            return [name for name, *_ in _top_fields(connection.execute(_FIELDS, [[glob.escape(path)]]).fetchall())]
         whole = {
             "columns": {"line": "VARCHAR"},
             "sep": "\x1f",
@@ -122,9 +159,10 @@ class Files(Scanned):
             "escapechar": "",
             "comment": "",
         }
-        lines = connection.read_csv([first], auto_detect=False, header=False, **whole).limit(1).fetchall()
+        lines = connection.read_csv([glob.escape(path)], auto_detect=False, header=False, **whole).limit(1).fetchall()
         line = (lines[0][0] if lines else None) or ""
-        self.separator = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", line).count)
+        if path == self.paths[0]:
+            self.separator = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", line).count)
         names = next(csv.reader([line], delimiter=self.separator), [])
         return [name.strip() for name in names]
 
@@ -136,19 +174,23 @@ class Files(Scanned):
         return f"the file{'s' if len(self.paths) > 1 else ''} {self.paths[0]!r}{' …' if len(self.paths) > 1 else ''}"
 
 
-def _top_names(fields: Sequence[tuple[str, int | None]]) -> list[str]:
-    """Return the names of the columns in a Parquet schema, which lists the fields inside of columns too."""
-    names, depth = [], [fields[0][1] or 0]
-    for name, children in fields[1:]:
+def _top_fields(fields: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the columns in a Parquet schema, which lists the fields inside of columns too.
+
+    Args:
+        fields: For each its name, how many fields are inside of it, and more.
+    """
+    found, depth = [], [fields[0][1] or 0]
+    for one in fields[1:]:
         while depth and depth[-1] == 0:
             depth.pop()
         if not depth:  # what follows is the schema of a further file
             break
         if len(depth) == 1:
-            names.append(name)
+            found.append(one)
         depth[-1] -= 1
-        depth.append(children or 0)
-    return names
+        depth.append(one[1] or 0)
+    return found
 
 
 def projection(places: Sequence[int]) -> str:

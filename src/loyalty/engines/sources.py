@@ -14,6 +14,7 @@ from loyalty.engines import pandas_columns
 from loyalty.engines.canonical import named_columns, readable
 from loyalty.engines.databases import database_kind, open_table
 from loyalty.engines.failures import plain_errors
+from loyalty.engines.far import FarTable, is_far
 from loyalty.engines.files import open_files, projection
 from loyalty.engines.ids import Ids, needs_codes
 from loyalty.errors import ColumnError, InvalidArgument, UnsupportedSource
@@ -179,7 +180,9 @@ def open_source(data: Any, table: str | None = None) -> Source:
         InvalidArgument: A path matches no file, a database has no such table, or something else is given a table.
     """
     paths = [data] if isinstance(data, (str, os.PathLike)) else data
-    if isinstance(paths, list) and paths and all(isinstance(path, (str, os.PathLike)) for path in paths):
+    if isinstance(paths, list) and not paths:
+        raise InvalidArgument("data is an empty list: give at least one path of a Parquet or CSV file.")
+    if isinstance(paths, list) and all(isinstance(path, (str, os.PathLike)) for path in paths):
         return _open_paths([os.fspath(path) for path in paths], table)
     if table is not None:
         raise InvalidArgument(f"table={table!r} is for the path of a DuckDB or SQLite file: leave it out here.")
@@ -210,6 +213,8 @@ def _open_object(data: Any) -> Source:
         return ArrowTable(data)
     if type(data).__name__ == "DuckDBPyRelation":
         return DuckDBRelation(data)
+    if is_far(data):
+        return FarTable(data)
     if hasattr(data, "__arrow_c_stream__") and not hasattr(data, "to_frame"):  # a Series streams itself too
         return ArrowTable(_streamed(data))
     raise UnsupportedSource(

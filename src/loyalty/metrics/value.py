@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import checks, estimates
+from loyalty.engines import CustomerRows, PerCustomer
 from loyalty.errors import ColumnError, InvalidRows, UnsupportedSource
 from loyalty.grouping import measure
 from loyalty.metrics.ratios import moment_sums, moments_of
@@ -28,7 +29,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class HistoricalValue(EstimateSet):
+class HistoricalValue(EstimateSet, PerCustomer):
     """What customers have brought in the observed window.
 
     Attributes:
@@ -41,7 +42,7 @@ class HistoricalValue(EstimateSet):
     mean: Estimate
     total: Estimate
     contribution: Estimate
-    _people: Callable[[], Any] = field(repr=False, compare=False)
+    _people: Callable[[], CustomerRows] = field(repr=False, compare=False)
 
     @property
     def customers(self) -> Any:
@@ -49,6 +50,9 @@ class HistoricalValue(EstimateSet):
 
         Columns: the customer column, `purchases`, `spend`, `contribution`, `service_cost`, `acquisition_cost`, `value`.
         """
+        return self._customer_rows().handed()
+
+    def _customer_rows(self) -> CustomerRows:
         return self._people()
 
 
@@ -101,9 +105,9 @@ def historical_value(
         _check(tx, role, item)
     frame = _per_customer(tx, margin, service_cost, acquisition_cost)
 
-    def people() -> Any:  # built anew, so that any thread may ask
+    def people() -> CustomerRows:  # built anew, so that any thread may ask
         each = _per_customer(tx, margin, service_cost, acquisition_cost)
-        return tx.hand_back(each.sort("value", "customer", descending=[True, False]))
+        return CustomerRows(tx.engine, each.sort("value", "customer", descending=[True, False]), tx.customer)
 
     sums = [*moment_sums("value", "one", "v_"), *moment_sums("contribution", "one", "c_")]
 
@@ -229,7 +233,7 @@ def _numbers(tx: Transactions, role: str, label: Any, rows: Frame) -> Frame:
     return rows
 
 
-def _result(tx: Transactions, row: Row, people: Callable[[], Any], confidence: float) -> HistoricalValue:
+def _result(tx: Transactions, row: Row, people: Callable[[], CustomerRows], confidence: float) -> HistoricalValue:
     value, contribution = moments_of(row, "v_"), moments_of(row, "c_")
     definition = (
         "Contribution (spend × margin, net of returns) less cost to serve and to acquire, in the observed window"

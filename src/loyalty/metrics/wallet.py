@@ -185,7 +185,7 @@ def share_of_wallet(
     wallets, without_id = _read(tx, wallet, named, own)
     call = _Call(tx, wallets, own, without_id, by, cohort, confidence, method, seed)
     rows = _gather(call)
-    _refuse_strangers(tx, wallets, [row for group in rows.values() for row in group])
+    _refuse_strangers(tx, wallets(), [row for group in rows.values() for row in group])
     if by is None and cohort is None:
         return _result(call, rows.get(_WHOLE, []), tx.n_customers)
     buyers: Any = measure(tx, tx.customers, [nw.len().alias("n")], _size, by=by, cohort=cohort)
@@ -195,13 +195,15 @@ def share_of_wallet(
     return Grouped(by=buyers.by, results=results, kind=buyers.kind)
 
 
-def _refuse_strangers(tx: Transactions, wallets: pa.Table, rows: Sequence[Row]) -> None:
+def _refuse_strangers(tx: Transactions, wallets: Frame, rows: Sequence[Row]) -> None:
     """Raise where not one wallet customer is in the log: a share of zero would only say that the ids differ."""
-    if wallets.num_rows and not any(row["in_log"] for row in rows):
-        known = tx.collect(tx.customers.select("customer").head(1))["customer"][0].as_py()
+    if rows and not any(row["in_log"] for row in rows):
+        asked, known = (
+            tx.collect(frame.select("customer").head(1))["customer"][0].as_py() for frame in (wallets, tx.customers)
+        )
         raise ColumnError(
-            f"not one of the {wallets.num_rows:,} wallet customers bought in the log (one of the wallet's ids: "
-            f"{wallets['customer'][0].as_py()!r}, one of the log's: {known!r}): spell the ids alike in both."
+            f"not one of the {sum(row['n'] for row in rows):,} wallet customers bought in the log (one of the wallet's "
+            f"ids: {asked!r}, one of the log's: {known!r}): spell the ids alike in both."
         )
 
 
@@ -219,7 +221,7 @@ class _Call:
 
     Attributes:
         tx: The transactions.
-        wallets: A row per wallet customer: `customer`, `category` (Σ spend), `gross` (Σ |spend|), `gaps`
+        wallets: Gives a row per wallet customer: `customer`, `category` (Σ spend), `gross` (Σ |spend|), `gaps`
             (rows whose spend is missing), `own` (our part of it in a panel).
         own: Our own value among the sellers of a panel; None for a wallet table.
         without_id: Wallet rows without a customer id.
@@ -231,7 +233,7 @@ class _Call:
     """
 
     tx: Transactions
-    wallets: pa.Table
+    wallets: Callable[[], Frame]
     own: Any
     without_id: int
     by: Any
@@ -241,34 +243,52 @@ class _Call:
     seed: int
 
 
-def _read(tx: Transactions, wallet: Any, named: dict[str, Any], own: Any) -> tuple[pa.Table, int]:
-    """Return the wallets summed by customer, and the number of rows without a customer id."""
-    import pyarrow.compute as pc
+def _read(tx: Transactions, wallet: Any, named: dict[str, Any], own: Any) -> tuple[Callable[[], Frame], int]:
+    """Return what gives the wallets summed by customer, and the number of rows without a customer id.
 
+    They are summed again by each query, in the engine: what is held for later is the caller's table alone.
+    """
     source = engines.open_source(wallet)
     columns = {role: checks.column(role, label, source.labels) for role, label in named.items()}
     # A stream can be read only once: from here on what was read of it serves.
-    rows = tx.engine.attach_source(getattr(source, "data", wallet), columns, customer="customer")
-    rows = _usable(rows, columns, own, text=bool(getattr(source, "text", False)))
-    spend = nw.col("spend")
-    sums = tx.collect(
-        rows.group_by("customer").agg(
-            nw.len().alias("rows"),
-            spend.sum().alias("category"),
-            spend.abs().sum().alias("gross"),
-            nw.col("own").sum(),
-            nw.col("is_own").sum().alias("own_rows"),
-            nw.col("gap").sum().alias("gaps"),
-            _flag(~nw.col("offender").is_null()).sum().alias("bad"),
-            nw.col("offender").max(),
-            _flag(spend < 0).sum().alias("negative"),
-            spend.min().alias("lowest"),
+    data, text = getattr(source, "data", wallet), bool(getattr(source, "text", False))
+
+    def usable() -> Frame:  # built anew, so that any thread may ask
+        return _usable(tx.engine.attach_source(data, columns, customer="customer"), columns, own, text=text)
+
+    def wallets() -> Frame:
+        spend = nw.col("spend")
+        return (
+            usable()
+            .filter(~nw.col("customer").is_null())
+            .group_by("customer")
+            .agg(
+                spend.sum().alias("category"),
+                spend.abs().sum().alias("gross"),
+                nw.col("gap").sum().alias("gaps"),
+                nw.col("own").sum(),
+            )
         )
+
+    return wallets, _census(tx, usable(), columns, own)
+
+
+def _census(tx: Transactions, rows: Frame, columns: dict[str, Any], own: Any) -> int:
+    """Return the number of rows without a customer id, or raise where the wallets cannot be used."""
+    known, spend = ~nw.col("customer").is_null(), nw.col("spend")
+    offender = nw.when(known).then(nw.col("offender"))
+    counted = rows.select(
+        nw.len().alias("rows"),
+        nw.col("is_own").sum().alias("own_rows"),
+        _flag(~known).sum().alias("without_id"),
+        _flag(~offender.is_null()).sum().alias("bad"),
+        offender.max().alias("offender"),
+        _flag(known & (spend < 0)).sum().alias("negative"),
+        nw.when(known).then(spend).min().alias("lowest"),
     )
-    _refuse(sums, columns, own)
-    without_id = sum(sums.filter(pc.is_null(sums["customer"]))["rows"].to_pylist())
-    wallets = sums.filter(pc.is_valid(sums["customer"]))
-    return wallets.select(["customer", "category", "gross", "gaps", "own"]), without_id
+    found: Row = tx.collect(counted).to_pylist()[0]
+    _refuse(found, columns, own)
+    return int(found["without_id"])
 
 
 def _usable(rows: Frame, columns: dict[str, Any], own: Any, *, text: bool) -> Frame:
@@ -324,35 +344,30 @@ def _is_own(rows: Frame, columns: dict[str, Any], own: Any) -> nw.Expr:
     return _flag(nw.col("seller") == nw.lit(own))
 
 
-def _refuse(sums: pa.Table, columns: dict[str, Any], own: Any) -> None:
+def _refuse(found: Row, columns: dict[str, Any], own: Any) -> None:
     """Raise where the wallets cannot be used."""
-    import pyarrow.compute as pc
-
-    if not sums.num_rows:
+    if not found["rows"]:
         raise EmptyData("the wallet table has no rows.")
     label, panel = str(columns["spend"]), "seller" in columns
-    own_rows = pc.sum(sums["own_rows"]).as_py()
-    sums = sums.filter(pc.is_valid(sums["customer"]))
-    bad, negative = (pc.sum(sums[name]).as_py() for name in ("bad", "negative"))
-    if bad:
-        first = pc.max(sums["offender"]).as_py()
+    if found["bad"]:
+        first = found["offender"]
         raise InvalidRows(
-            f"{bad:,} rows of the wallet hold no usable spend in column {label!r} (such as {first!r}): mend "
+            f"{found['bad']:,} rows of the wallet hold no usable spend in column {label!r} (such as {first!r}): mend "
             "them, or leave the spend empty where it is not known.",
             column=label,
-            count=bad,
+            count=int(found["bad"]),
             examples=(first,),
         )
-    if negative and not panel:
-        lowest = f"{pc.min(sums['lowest']).as_py():g}"
+    if found["negative"] and not panel:
+        lowest = f"{found['lowest']:g}"
         raise InvalidRows(
-            f"{negative:,} rows of the wallet hold a negative spend in column {label!r} (the lowest is "
+            f"{found['negative']:,} rows of the wallet hold a negative spend in column {label!r} (the lowest is "
             f"{lowest}): give what customers spend in the category net of returns, or a panel with seller=.",
             column=label,
-            count=negative,
+            count=int(found["negative"]),
             examples=(lowest,),
         )
-    if panel and not own_rows:
+    if panel and not found["own_rows"]:
         raise InvalidArgument(
             f"own={own!r} does not occur in column {columns['seller']!r}: give our name as it stands there."
         )
@@ -386,7 +401,7 @@ def _shares(call: _Call) -> Frame:
     The bar is the histogram's; the last two are 1 or 0, `known` saying that no spend of the customer is missing.
     """
     buyers = call.tx.customers.select("customer", nw.col("spend").cast(nw.Float64))
-    frame = call.tx.engine.attach(call.wallets).join(buyers, on="customer", how="left")
+    frame = call.wallets().join(buyers, on="customer", how="left")
     nothing = nw.col("category") <= _ROUNDING * nw.col("gross")
     base = nw.when(nothing).then(nw.lit(1.0)).otherwise(nw.col("category"))
     own = nw.col("spend").fill_null(0.0) if call.own is None else nw.col("own")

@@ -66,7 +66,7 @@ class Acquired:
     def flag(self) -> dict[str, nw.Expr]:
         """Return the column that flags customers acquired before the window, where the log has any."""
         before = nw.when(nw.col("first_day") < self.tx.window.first).then(nw.lit(1)).otherwise(nw.lit(0))
-        return {"acquired_before": before} if self.tx.rules.history else {}
+        return {"acquired_before": before.cast(nw.Int64)} if self.tx.rules.history else {}
 
     def notes(self) -> tuple[str, ...]:
         """Return what a reader must know about purchases before the window or before the log."""

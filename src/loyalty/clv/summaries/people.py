@@ -27,7 +27,7 @@ Frame = nw.LazyFrame[Any]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
-class People:
+class People(engines.PerCustomer):
     """Customers in an engine, with what they have in common counted in cells.
 
     Attributes:
@@ -126,7 +126,10 @@ class People:
 
     def to_native(self) -> Any:
         """Return the customers in the source's kind: the columns of `frame`, ids under the caller's name."""
-        return self.hand_back(self.frame())
+        return self._customer_rows().handed()
+
+    def _customer_rows(self) -> engines.CustomerRows:
+        return engines.CustomerRows(self.engine, self.frame(), self.customer)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts as JSON-ready values."""

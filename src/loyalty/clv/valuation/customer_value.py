@@ -13,6 +13,7 @@ from loyalty import checks, wording
 from loyalty.clv.valuation import alive, by_group, chance, concentration
 from loyalty.clv.valuation.standing import WITHOUT_WIDTH
 from loyalty.clv.valuation.totals import newly_won, sums_of
+from loyalty.engines import CustomerRows, PerCustomer
 from loyalty.errors import InvalidArgument
 from loyalty.estimates import Estimate
 from loyalty.tables import EstimateSet
@@ -47,7 +48,7 @@ _NEVER_QUIET = "BGNBD"  # in it a customer without a repeat purchase is alive fo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class CustomerValue(EstimateSet):
+class CustomerValue(EstimateSet, PerCustomer):
     """What customers are expected to bring over a horizon, after margin, discount and service costs.
 
     Attributes:
@@ -88,7 +89,11 @@ class CustomerValue(EstimateSet):
         Raises:
             ClosedError: The transactions were closed.
         """
-        return self._handed(self._sorted("clv"))
+        return self._customer_rows().handed()
+
+    def _customer_rows(self) -> CustomerRows:
+        summary = self.valuation.summary
+        return CustomerRows(summary.engine, self._sorted("clv"), summary.customer)
 
     def top(self, n: int = 10) -> Any:
         """Return the n customers of the highest value: the columns of `customers`.

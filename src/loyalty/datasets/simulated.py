@@ -1,21 +1,15 @@
-"""Data to try things on: CDNOW and a donations table from the lifetimes package, and seeded simulators.
-
-Simulators draw from `numpy.random.Generator` only: the same arguments give the same frame, and NumPy's global
-random state is never touched. pandas is imported on first use, lifetimes never (only its files are read).
-"""
+"""Seeded simulators: a log of transactions, what its customers spend elsewhere, what they answer in a survey."""
 
 from __future__ import annotations
 
 from datetime import date
-from importlib.util import find_spec
 from numbers import Real
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from loyalty import checks
-from loyalty.errors import ColumnError, InvalidArgument, MissingData
+from loyalty.errors import ColumnError, InvalidArgument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,7 +21,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Stream = np.random.Generator
 
-__all__ = ["cdnow", "cdnow_sample", "donations", "simulate", "simulate_scores", "simulate_wallet"]
+__all__ = ["simulate", "simulate_scores", "simulate_wallet"]
 
 _DAY: Final = 86_400  # seconds
 # Published CDNOW estimates, but for alpha (there 10.58, 4.414, 12.07), lowered for 6.6 rows in two years.
@@ -38,68 +32,6 @@ _MODELS: Final[Mapping[str, Mapping[str, float]]] = {
 }
 # Probability of each score inside its group; invented, mild scores being commoner than extreme ones.
 _SCORES: Final = ((0.07, 0.05, 0.06, 0.10, 0.12, 0.28, 0.32), (0.40, 0.60), (0.45, 0.55))  # 0-6, 7-8, 9-10
-
-
-def cdnow() -> pd.DataFrame:
-    """Every purchase of the 23 570 customers who first bought at CDNOW in January to March 1997.
-
-    Source: Fader & Hardie (2001), "Forecasting Repeat Sales at CDNOW"; the file that lifetimes ships.
-
-    Returns:
-        A frame of 69 659 rows, in the file's order (customer, then date): `customer_id` (int64), `date`
-        (datetime64[us], midnights, 1997-01-01 to 1998-06-30), `quantity` (int64, CDs), `amount` (float64, US
-        dollars). No nulls; 80 rows have amount zero; a customer can have several rows on one day.
-
-    Raises:
-        MissingData: The lifetimes package, or the file inside it, is not installed.
-
-    Examples:
-        >>> cdnow().head(1)
-           customer_id       date  quantity  amount
-        0            1 1997-01-01         1   11.77
-    """
-    return _read_cdnow("CDNOW_master.txt", ["customer_id", "date", "quantity", "amount"], header_rows=1)
-
-
-def cdnow_sample() -> pd.DataFrame:
-    """The 1/10 sample of CDNOW customers on which most published lifetime models were fitted.
-
-    The file gives each customer two ids. `customer_id` is the second, the place in the sample (1 to 2357), as
-    in lifetimes' CDNOW summaries; the first, the id in the full file, is dropped.
-
-    Returns:
-        A frame of 6919 rows of 2357 customers; columns, units and order as in `cdnow`.
-
-    Raises:
-        MissingData: The lifetimes package, or the file inside it, is not installed.
-
-    Examples:
-        >>> int(cdnow_sample()["customer_id"].nunique())
-        2357
-    """
-    columns = ["master_id", "customer_id", "date", "quantity", "amount"]
-    return _read_cdnow("CDNOW_sample.txt", columns, header_rows=0).drop(columns="master_id")
-
-
-def donations() -> pd.DataFrame:
-    """Giving of 11 104 donors to a charity at six yearly opportunities, for the BG/BB model.
-
-    Source: Fader, Hardie & Shang (2010), Marketing Science 29(6); the file that lifetimes ships.
-
-    Returns:
-        A frame of 22 rows, int64, no nulls, columns as in lifetimes: `frequency` (opportunities used),
-        `recency` (the last one used, 0 if none), `periods` (opportunities: 6), `weights` (donors like that).
-
-    Raises:
-        MissingData: The lifetimes package, or the file inside it, is not installed.
-
-    Examples:
-        >>> int(donations()["weights"].sum())
-        11104
-    """
-    import pandas as pd
-
-    return pd.read_csv(_lifetimes_file("donations.csv"), dtype="int64")
 
 
 def simulate(
@@ -286,28 +218,6 @@ def simulate_scores(
     groups = zip(_SCORES, (max(rest, 0.0), passives, promoters), strict=True)
     weights = np.concatenate([np.multiply(within, chance) for within, chance in groups])
     return pd.DataFrame({"customer_id": ids.array, "score": _pick(_generator(seed), weights, len(ids))})
-
-
-def _lifetimes_file(name: str) -> Path:
-    """A data file of lifetimes, which is found and not imported (its loader needs pkg_resources)."""
-    spec = find_spec("lifetimes")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder, "datasets", name)
-        if path.is_file():
-            return path
-    state = "is installed without it" if spec else "is not installed"
-    raise MissingData(f"{name} is a file of the package lifetimes, which {state}: pip install lifetimes")
-
-
-def _read_cdnow(name: str, columns: list[str], *, header_rows: int) -> pd.DataFrame:
-    """A CDNOW file: columns parted by blanks, dates like 19970101."""
-    import pandas as pd
-
-    types = dict.fromkeys(columns, "int64") | {"date": "str", "amount": "float64"}
-    path = _lifetimes_file(name)
-    frame = pd.read_csv(path, sep=r"\s+", header=None, skiprows=header_rows, names=columns, dtype=types)
-    frame["date"] = pd.to_datetime(frame["date"], format="%Y%m%d").astype("datetime64[us]")
-    return frame
 
 
 def _purchases(
