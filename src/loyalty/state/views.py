@@ -1,0 +1,101 @@
+"""What a state shows: customers of the window, and the summary that models are fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import narwhals.stable.v2 as nw
+
+from loyalty import checks, periods
+from loyalty.clv.summaries.acquired import Acquired
+from loyalty.clv.summaries.summary import UNITS, CustomerSummary
+from loyalty.errors import EmptyData
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from loyalty.engines.stored import Stored
+    from loyalty.state.merging import Content
+    from loyalty.state.settings import Settings
+
+__all__ = ["View", "customers_of", "summary_of"]
+
+Frame = nw.LazyFrame[Any]
+
+
+def customers_of(people: Frame, settings: Settings) -> Frame:
+    """Return the customers who bought in the window, with the columns of `Transactions.customers`."""
+    before = nw.when(nw.col("first_day") < settings.first).then(nw.lit(1)).otherwise(nw.lit(0))
+    spent = nw.when(nw.col("first_day") < settings.first).then(nw.lit(0.0)).otherwise(nw.col("first_spend"))
+    return people.filter(nw.col("purchases") > 0).select(
+        *("customer", "first_day", "first_inside", "last_day", "purchases", "spend", *settings.further),
+        first_spend=spent,
+        acquired_before=before.cast(nw.Int64),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """What summaries ask of a log."""
+
+    rules: Content
+    window: periods.Window
+    observed_from: dt.date
+    observed_until: dt.date
+
+    def data_window(self) -> periods.Window:
+        """Return the window in which first purchases are known."""
+        return periods.Window(min(self.rules.data_from, self.window.first), self.window.last)
+
+
+class View:
+    """A table of customers in the engine, kept as long as somebody refers to it."""
+
+    def __init__(self, engine: Stored, table: str) -> None:
+        self.engine, self.table = engine, table
+
+    def frame(self) -> Frame:
+        """Return the customers on the calling thread."""
+        return self.engine.table(self.table)
+
+
+def summary_of(
+    engine: Stored, settings: Settings, content: Content, unit: str, acquired_from: Any, acquired_until: Any
+) -> tuple[CustomerSummary, View]:
+    """Return the summary of all customers that a state knows, and what holds its rows."""
+    checks.choice("unit", unit, tuple(UNITS))
+    window = periods.Window(settings.first, content.until)
+    log = _Log(content, window, periods.to_date(window.first), periods.to_date(window.last))
+    who = Acquired.of(cast("Any", log), None, acquired_from, acquired_until)
+    view = View(engine, engine.keep(_rows(content.people.view(engine), who), "view"))
+    summary = CustomerSummary(
+        engine=engine,
+        customer=settings.columns["customer"],
+        unit=unit,
+        scale=UNITS[unit],
+        rows=view.frame,
+        has_spend=True,
+        weighted=False,
+        until=periods.to_date(who.last),
+        notes=who.notes(),
+    )
+    if not len(summary.cells):
+        raise EmptyData(f"no customer was acquired from {who}: widen the span.")
+    return summary, view
+
+
+def _rows(people: Frame, who: Acquired) -> Frame:
+    """Return the rows of customers: their key columns in days, and mean repeat spend."""
+    people = who.only(people).with_columns(frequency=nw.col("purchases") + nw.col("purchases_before") - 1)
+    repeats = nw.col("spend") + nw.col("spend_before") - nw.col("first_spend")
+    divisor = nw.when(nw.col("frequency") > 0).then(nw.col("frequency")).otherwise(nw.lit(1))
+    mean = nw.when(nw.col("frequency") > 0).then(repeats / divisor).otherwise(nw.lit(0.0))
+    return people.select(
+        "customer",
+        "frequency",
+        recency_key=(nw.col("last_day") - nw.col("first_day")).cast(nw.Int64),
+        age_key=(who.last - nw.col("first_day")).cast(nw.Int64),
+        monetary_value=mean,
+        **who.flag(),
+    )
