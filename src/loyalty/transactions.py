@@ -272,6 +272,7 @@ class Transactions:
         rows_used: Rows that a purchase of the observed window was made of, or that reduced one.
         rules: The caller's decisions about rows.
         engine: Where the tables live; for authors of metrics.
+        spec: The caller's columns by role, and the zone of their dates; for authors.
     """
 
     def __init__(
@@ -286,7 +287,7 @@ class Transactions:
         self.rules = rules
         self.rows_in = rows_in
         self.rows_used = rows_in - sum(count for count, _ in exclusions.values())
-        self._spec = spec
+        self.spec = spec
         self._exclusions = dict(exclusions)
         totals = self.collect(self.customers.select(n=nw.len(), bought=nw.col("purchases").sum())).to_pylist()[0]
         self.n_customers, self.n_purchases = int(totals["n"]), int(totals["bought"])
@@ -309,7 +310,7 @@ class Transactions:
     @property
     def customer(self) -> Any:
         """The caller's name of the customer column."""
-        return self._spec.columns["customer"]
+        return self.spec.columns["customer"]
 
     @property
     def roles(self) -> frozenset[str]:
@@ -404,7 +405,7 @@ class Transactions:
 
     def every_row(self) -> Frame:
         """Return all canonical rows, read from the source again, those among them that the log leaves out."""
-        return self.engine.rows(self._spec)
+        return self.engine.rows(self.spec)
 
     def sale_rows(self, value: Any = None) -> Frame:
         """Return the canonical rows of sales in the window, read from the source again, `product` among them if named.
@@ -415,7 +416,7 @@ class Transactions:
         Raises:
             ColumnError: The column is missing.
         """
-        spec, label = self._spec, None
+        spec, label = self.spec, None
         if value is not None:
             spec, label = self._without_products(), checks.column("column", value, self.engine.labels)
         rows = ledger.usable(self.engine.rows(spec, value=label), self.rules)
@@ -458,8 +459,8 @@ class Transactions:
 
     def _without_products(self) -> engines.RowSpec:
         """Return the columns to read where products do not matter: they are many texts."""
-        columns = {role: label for role, label in self._spec.columns.items() if role != "product"}
-        return engines.RowSpec(columns, self._spec.timezone)
+        columns = {role: label for role, label in self.spec.columns.items() if role != "product"}
+        return engines.RowSpec(columns, self.spec.timezone)
 
     def collect(self, frame: Frame) -> Any:
         """Run a query and return its rows as a PyArrow table."""

@@ -10,10 +10,10 @@ from typing import Any
 import narwhals.stable.v2 as nw
 
 from loyalty.engines.base import Engine, RowSpec
-from loyalty.engines.databases import database_kind
 from loyalty.engines.embedded import Embedded, break_off
 from loyalty.engines.rows import CustomerRows, PerCustomer
-from loyalty.engines.sources import Source, open_source
+from loyalty.engines.sources.databases import database_kind
+from loyalty.engines.sources.opening import Source, open_source
 from loyalty.errors import InvalidArgument
 
 __all__ = [
@@ -51,11 +51,11 @@ def connect(
     if spark or nw.dependencies.is_ibis_table(native):
         _refuse_settings(spark=spark, table=table, memory_limit=memory_limit, temp_directory=temp_directory)
     if spark:
-        from loyalty.engines.spark import Spark
+        from loyalty.engines.spark.engine import Spark
 
         return Spark(native)
     if nw.dependencies.is_ibis_table(native):
-        from loyalty.engines.warehouse import Warehouse
+        from loyalty.engines.warehouse.engine import Warehouse
 
         return Warehouse(native)
     return Embedded(open_source(data, table), memory_limit=memory_limit, temp_directory=temp_directory)
@@ -64,7 +64,7 @@ def connect(
 def _where_it_lies(native: Any) -> Any:
     """Return an object as it is, but an Ibis table on DuckDB as the relation that it stands for."""
     if nw.dependencies.is_ibis_table(native):
-        from loyalty.engines.warehouse import relation_of
+        from loyalty.engines.warehouse.engine import relation_of
 
         return relation_of(native)
     return native

@@ -16,10 +16,10 @@ import narwhals.stable.v2 as nw
 from loyalty import checks, writing
 from loyalty.engines import canonical, connections, results
 from loyalty.engines.failures import output_errors, plain_errors
-from loyalty.engines.files import Files, Scanned
-from loyalty.engines.ids import Ids
 from loyalty.engines.once import Once
-from loyalty.engines.sources import PandasFrame, Source, encoded_ids, open_source
+from loyalty.engines.sources.files import Files, Scanned
+from loyalty.engines.sources.ids import Ids
+from loyalty.engines.sources.opening import PandasFrame, Source, encoded_ids, open_source
 from loyalty.engines.storage import Storage
 from loyalty.errors import ClosedError, ColumnError, LoyaltyError, UnsupportedSource
 
@@ -140,6 +140,11 @@ class Embedded:
         """Run a query and return its rows."""
         with self._running("the query"):
             return canonical.tidy(self._collectable(frame).to_arrow_table())
+
+    def batches(self, frame: nw.LazyFrame[Any], size: int = 100_000) -> Iterator[pa.RecordBatch]:
+        """Give the rows of a query some at a time; the calling thread runs no other query here meanwhile."""
+        with self._running("the query"):
+            yield from self._collectable(frame).to_arrow_reader(size)
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame in the source's own kind; see `Engine.hand_back`."""

@@ -14,8 +14,8 @@ from loyalty.errors import ColumnError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from loyalty.engines.ids import Ids
-    from loyalty.engines.sources import Source
+    from loyalty.engines.sources.ids import Ids
+    from loyalty.engines.sources.opening import Source
 
 __all__ = ["handed", "label_for", "shown", "write_frame", "write_table"]
 

@@ -10,10 +10,11 @@ import narwhals.stable.v2 as nw
 
 from loyalty.engines import connections
 from loyalty.engines.embedded import Embedded
-from loyalty.engines.sources import open_source
+from loyalty.engines.sources.opening import open_source
+from loyalty.errors import LoyaltyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
 
@@ -38,6 +39,28 @@ class Stored(Embedded):
         kept = self.persist(frame, name)
         self._swept.add(kept)
         return kept
+
+    def keep_batches(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], name: str) -> str:
+        """Keep rows that come in batches, as `keep` does, without holding them twice; errors of theirs are raised."""
+        import pyarrow as pa
+
+        failed: list[BaseException] = []
+
+        def given() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from batches
+            except BaseException as err:  # else it would come back as an error of Arrow's reader
+                failed.append(err)
+                raise
+
+        reader = pa.RecordBatchReader.from_batches(schema, given())
+        try:
+            with self._running("the rows"):
+                return self.keep(nw.from_native(self._cursor().from_arrow(reader)), name)
+        except LoyaltyError:
+            if failed:
+                raise failed[0] from None
+            raise
 
     def sweep(self, used: Iterable[str]) -> None:
         """Let go of all that `keep` kept, but for what is still used."""

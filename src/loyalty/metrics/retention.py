@@ -200,7 +200,7 @@ def retention_rate(
         >>> round(float(ly.retention_rate(tx, "quarter")), 4)
         0.3259
     """
-    frame = _kept_per_customer(tx, period, _KEPT)
+    frame = _kept_per_customer(tx, period).with_columns(y=nw.col("kept"))
     spec = RatioSpec(
         name=f"retention rate by {period}",
         definition=f"Of the customers who bought in a {period}, the share who bought in the next {period}, pooled over "
@@ -215,11 +215,19 @@ def retention_rate(
     return ratio_of_sums(tx, frame, spec, by=by, cohort=cohort)
 
 
-def _kept_per_customer(tx: Transactions, period: PeriodName, counted: nw.Expr) -> Any:
-    """Return `y` and `x` = periods a customer was in the base, a row per customer of any base."""
-    bases = base_periods(tx, period)
-    inside = tx.activity(period).filter(nw.col("period") >= bases.start, nw.col("period") < bases.stop)
-    return inside.with_columns(counted=counted).group_by("customer").agg(y=nw.col("counted").sum(), x=nw.len())
+def _kept_per_customer(tx: Transactions, period: PeriodName) -> Any:
+    """Return `kept` and `x` = periods a customer was kept after and in the base, a row per customer of any base.
+
+    Kept once: retention and churn are the same counts.
+    """
+
+    def build() -> Any:
+        bases = base_periods(tx, period)
+        inside = tx.activity(period).filter(nw.col("period") >= bases.start, nw.col("period") < bases.stop)
+        counted = inside.with_columns(counted=_KEPT).group_by("customer")
+        return counted.agg(kept=nw.col("counted").sum().cast(nw.Int64), x=nw.len().cast(nw.Int64))
+
+    return tx.kept(f"kept_{period}", build)
 
 
 def _why_empty(tx: Transactions, period: PeriodName) -> str:
@@ -282,7 +290,8 @@ def churn_rate(
         method=method or "delta",
         seed=seed,
     )
-    return ratio_of_sums(tx, _kept_per_customer(tx, period, 1 - _KEPT), spec, by=by, cohort=cohort)
+    frame = _kept_per_customer(tx, period).with_columns(y=nw.col("x") - nw.col("kept"))
+    return ratio_of_sums(tx, frame, spec, by=by, cohort=cohort)
 
 
 def _first_and_last_days(tx: Transactions) -> Any:

@@ -55,7 +55,7 @@ def read(new: Any, settings: Settings, columns: Mapping[str, Any], **opening: An
     """
     if isinstance(new, Transactions):
         _refuse_other_rules(new, settings, columns, opening)
-        spec = engines.RowSpec({role: new._spec.columns[role] for role in settings.columns}, new._spec.timezone)  # noqa: SLF001
+        spec = engines.RowSpec({role: new.spec.columns[role] for role in settings.columns}, new.spec.timezone)
         rows = _rows(new.engine, spec, settings)
         return Batch(rows, new.window.last, _examples(new.engine, spec, rows))
     engine = engines.connect(new, **opening)

@@ -12,6 +12,7 @@ from loyalty.engines.stored import Stored, shape
 from loyalty.errors import InvalidArgument
 from loyalty.state import carried, ids
 from loyalty.state.batches import decoded, in_order
+from loyalty.state.bringing import brought
 from loyalty.state.closing import closed_customers, closed_orders
 from loyalty.state.evaluation import evaluated
 from loyalty.state.layers import Layers
@@ -19,7 +20,7 @@ from loyalty.state.merging import Content, LeftOut, combined, taken_in
 from loyalty.state.settings import FRESH, Settings
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Mapping
 
     from loyalty.transactions import Transactions
 
@@ -41,39 +42,49 @@ def begun(tx: Transactions, lateness: int, **opening: Any) -> tuple[Stored, Sett
     kept = [source.persist(source.rows(spec), "state_rows")]
     try:
         settings = _settings(tx, spec, source.table(kept[0]), lateness)
-        census = census_of(source, source.table(kept[0]), settings)
-        closing = settings.horizon(tx.window.last)
-        rows = usable(source.table(kept[0]), settings)
-        kept.append(source.persist(rows.with_columns(nw.col("amount").alias(FRESH)), "state_usable"))
-        people, orders, left_out = _closed(source, settings, kept[1], closing)
-        rows = source.table(kept[1]).filter(nw.col("day") >= closing)
-        label = settings.columns["customer"]
-        late = decoded(source, rows.select(*settings.row_columns), label, settings.customer_type)
-        late = in_order(late, settings, settings.columns)
+        engine = opened(settings, **opening)
+        try:
+            return engine, settings, _content(source, engine, settings, kept, tx.window.last)
+        except BaseException:
+            engine.close()
+            raise
     finally:
         for name in kept:
             source.drop(name)
-    engine = opened(settings, **opening)
-    try:
-        content = _emptied(engine, settings, tx.window.last, people, orders)
-        settled = combined(permanent(census, settings), left_out)
-        content = _started(engine, settings, content, census, settled)
-        return engine, settings, taken_in(engine, settings, content, engine.attach(late), tx.window.last)
-    except BaseException:
-        engine.close()
-        raise
+
+
+def _content(source: engines.Engine, engine: Stored, settings: Settings, kept: list[str], until: int) -> Content:
+    """Return what a state holds of a log.
+
+    Args:
+        source: The engine of the log.
+        engine: That of the state.
+        settings: The rules of the state.
+        kept: The table of all rows in `source`; the table of usable ones joins it.
+        until: Last day of the log.
+    """
+    census = census_of(source, source.table(kept[0]), settings)
+    closing = settings.horizon(until)
+    rows = usable(source.table(kept[0]), settings)
+    kept.append(source.persist(rows.with_columns(nw.col("amount").alias(FRESH)), "state_usable"))
+    layers, left_out = _closed(source, engine, settings, kept[1], closing)
+    content = _started(engine, settings, _emptied(engine, settings, layers, until), census)
+    content = replace(content, settled=combined(permanent(census, settings), left_out))
+    rows = source.table(kept[1]).filter(nw.col("day") >= closing).select(*settings.row_columns)
+    label = settings.columns["customer"]
+    late = in_order(decoded(source, rows, label, settings.customer_type), settings, settings.columns)
+    return taken_in(engine, settings, content, engine.attach(late), until)
 
 
 def _spec(tx: Transactions) -> engines.RowSpec:
     """Return the columns of a log that a state keeps."""
-    spec = tx._spec  # noqa: SLF001
-    columns = {role: label for role, label in spec.columns.items() if role != "product"}
+    columns = {role: label for role, label in tx.spec.columns.items() if role != "product"}
     for role, label in columns.items():
         if not isinstance(label, (str, int)) or isinstance(label, bool):
             raise InvalidArgument(
                 f"{role}={label!r}: a state can note names of columns that are text or whole numbers."
             )
-    return engines.RowSpec(columns, spec.timezone)
+    return engines.RowSpec(columns, tx.spec.timezone)
 
 
 def _settings(tx: Transactions, spec: engines.RowSpec, rows: Frame, lateness: int) -> Settings:
@@ -138,16 +149,20 @@ def permanent(census: ledger.Census, settings: Settings) -> dict[str, tuple[int,
 
 
 def _closed(
-    source: engines.Engine, settings: Settings, rows: str, closing: int
-) -> tuple[pa.Table, pa.Table | None, LeftOut]:
-    """Return customers and orders of the days that are closed, and what is left out of these."""
-    label = settings.columns["customer"]
+    source: engines.Engine, engine: Stored, settings: Settings, rows: str, closing: int
+) -> tuple[dict[str, str], LeftOut]:
+    """Keep customers and orders of the days that are closed; return their tables, and what is left out of these."""
+    customer, order = ids.arrow_type(settings.customer_type), ids.arrow_type(settings.order_type)
+    people, orders = carried.people_schema(settings, customer), carried.order_schema(settings, customer, order)
     with evaluated(source, rows, settings, closing - 1) as then:
-        people = decoded(source, closed_customers(then, settings, None, None), label, settings.customer_type)
-        orders = None
+        frame = closed_customers(then, settings, None, None)
+        tables = {"people": brought(source, frame, engine, settings, people, "people")}
         if settings.has_orders:
-            orders = decoded(source, closed_orders(then, settings, None), label, settings.customer_type)
-        return people, orders, then.left_out(-4_000_000, None)
+            named = closed_orders(then, settings, None)
+            tables["orders"] = brought(source, named, engine, settings, orders, "orders")
+        else:
+            tables["orders"] = engine.keep(engine.attach(orders.empty_table()), "orders")
+        return tables, then.left_out(-4_000_000, None)
 
 
 def opened(settings: Settings, **opening: Any) -> Stored:
@@ -157,28 +172,22 @@ def opened(settings: Settings, **opening: Any) -> Stored:
     return Stored(empty, **opening)
 
 
-def _emptied(engine: Stored, settings: Settings, until: int, people: pa.Table, orders: pa.Table | None) -> Content:
+def _emptied(engine: Stored, settings: Settings, tables: Mapping[str, str], until: int) -> Content:
     """Return the content of a state with nothing but closed purchases."""
-    import pyarrow as pa
-
     customer, order = ids.arrow_type(settings.customer_type), ids.arrow_type(settings.order_type)
     rows = carried.row_schema(settings, customer, order).empty_table()
-    named = carried.order_schema(settings, customer, order).empty_table()
-    if orders is not None:
-        columns = [orders[name] for name in named.column_names]
-        columns[1] = ids.kept(orders["order"], settings.order_type, settings.columns["order"])
-        named = pa.table(columns, schema=named.schema)
-    tables = {"people": (people, ("customer",)), "orders": (named, ("customer", "order")), "rows": (rows, ())}
-    layers: dict[str, Any] = {}
-    for name, (table, key) in tables.items():
-        dated = until if name == "rows" else None
-        layers[name] = Layers(name, key).added(engine, engine.attach(table), since=dated)
+    tables = {**tables, "rows": engine.keep(engine.attach(rows), "rows")}
+    keys: dict[str, tuple[str, ...]] = {"people": ("customer",), "orders": ("customer", "order"), "rows": ()}
+    layers: dict[str, Any] = {
+        name: Layers(name, key).added(engine, tables[name], since=until if name == "rows" else None)
+        for name, key in keys.items()
+    }
     return Content(
         until=until, data_from=until, history=False, rows_in=0, settled={}, pending={}, totals={}, batches={}, **layers
     )
 
 
-def _started(engine: Stored, settings: Settings, content: Content, census: ledger.Census, settled: LeftOut) -> Content:
+def _started(engine: Stored, settings: Settings, content: Content, census: ledger.Census) -> Content:
     """Return the content with the counts of the log it begins with."""
     names = ["purchases", "spend", *settings.further]
     people = content.people.view(engine)
@@ -191,6 +200,5 @@ def _started(engine: Stored, settings: Settings, content: Content, census: ledge
         data_from=days[0],
         history=census.sales_before() > 0,
         rows_in=census.rows(),
-        settled=settled,
         totals={name: value or 0 for name, value in line.items()},
     )

@@ -24,7 +24,15 @@ from loyalty.state.settings import FRESH, Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["closed_columns", "order_schema", "row_schema", "rows_of_the_past", "today_columns", "typed"]
+__all__ = [
+    "closed_columns",
+    "order_schema",
+    "people_schema",
+    "row_schema",
+    "rows_of_the_past",
+    "today_columns",
+    "typed",
+]
 
 Frame = nw.LazyFrame[Any]
 
@@ -44,11 +52,22 @@ def closed_columns(settings: Settings) -> list[str]:
 
 def typed(settings: Settings) -> list[nw.Expr]:
     """Return the columns of the table of customers, in their order and of their types."""
+    return [nw.col("customer"), *(nw.col(name).cast(kind) for name, kind in _kinds(settings).items())]
+
+
+def _kinds(settings: Settings) -> dict[str, Any]:
     days = {"first_day", "first_inside", "last_day", "c_first", "c_inside", "c_last"}
     counts = {"purchases", "purchases_before", "c_purchases", "c_purchases_before"}
     names = [*today_columns(settings), *closed_columns(settings)]
-    kinds = {name: nw.Int32 if name in days else nw.Int64 if name in counts else nw.Float64 for name in names}
-    return [nw.col("customer"), *(nw.col(name).cast(kind) for name, kind in kinds.items())]
+    return {name: nw.Int32 if name in days else nw.Int64 if name in counts else nw.Float64 for name in names}
+
+
+def people_schema(settings: Settings, customer: pa.DataType) -> pa.Schema:
+    """Return the columns of the table of customers."""
+    import pyarrow as pa
+
+    kinds = {nw.Int32: pa.int32(), nw.Int64: pa.int64(), nw.Float64: pa.float64()}
+    return pa.schema([("customer", customer), *((name, kinds[kind]) for name, kind in _kinds(settings).items())])
 
 
 def order_schema(settings: Settings, customer: pa.DataType, order: pa.DataType) -> pa.Schema:

@@ -7,12 +7,10 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
-from loyalty import checks, periods, wording
+from loyalty import checks, periods
 from loyalty.errors import InvalidArgument
-from loyalty.state import batches, delivery, saving
+from loyalty.state import batches, delivery, saving, views
 from loyalty.state.beginning import begun, opened
-from loyalty.state.views import customers_of, summary_of
-from loyalty.tables import Table
 from loyalty.transactions import takes_transactions
 
 if TYPE_CHECKING:
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from loyalty.state.delivery import Merged
     from loyalty.state.merging import Content
     from loyalty.state.settings import Settings
+    from loyalty.tables import Table
     from loyalty.transactions import Transactions
 
 __all__ = ["CustomerState"]
@@ -278,7 +277,7 @@ class CustomerState:
         PyArrow PyArrow; else a DuckDB relation. Ids that were categories come back as values, UUID objects as text.
         """
         content = self._content
-        frame = customers_of(content.people.view(self.engine), self.settings)
+        frame = views.customers_of(content.people.view(self.engine), self.settings)
         label = self.settings.columns["customer"]
         return self.engine.hand_back(frame, customer=label, days=("first_day", "first_inside", "last_day"))
 
@@ -309,7 +308,9 @@ class CustomerState:
             1           b          0      0.0  1.0             0.0
         """
         with self._lock:
-            summary, view = summary_of(self.engine, self.settings, self._content, unit, acquired_from, acquired_until)
+            summary, view = views.summary_of(
+                self.engine, self.settings, self._content, unit, acquired_from, acquired_until
+            )
             self._views.append(weakref.ref(view))
             return summary
 
@@ -336,43 +337,11 @@ class CustomerState:
     @property
     def exclusions(self) -> Table:
         """The rows left out so far: columns `reason`, `rows`, `amount`; empty where every row was used."""
-        import pyarrow as pa
-
-        left_out = self._content.exclusions
-        data = pa.table(
-            {
-                "reason": pa.array(list(left_out), pa.string()),
-                "rows": pa.array([rows for rows, _ in left_out.values()], pa.int64()),
-                "amount": pa.array([amount for _, amount in left_out.values()], pa.float64()),
-            }
-        )
-        total = sum(rows for rows, _ in left_out.values())
-        return Table(
-            name="exclusions",
-            data=data,
-            kind=self.engine.kind,
-            sentence=f"{total:,} of {self._content.rows_in:,} rows left out.",
-            definition="Rows of all batches that are in no purchase of the observed window, by reason.",
-            units={"amount": "money"},
-        )
+        return views.exclusions_of(self._content, self.engine.kind)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the headline counts as JSON-ready values; rows in are those used and those excluded."""
-        content = self._content
-        left_out = content.exclusions
-        return {
-            **{name: wording.jsonable(value) for name, value in content.totals.items()},
-            "observed_from": wording.jsonable(self.observed_from),
-            "observed_until": wording.jsonable(self.observed_until),
-            "open_from": wording.jsonable(self.open_from),
-            "batches": len(content.batches),
-            "rows_in": content.rows_in,
-            "rows_used": content.rows_in - sum(rows for rows, _ in left_out.values()),
-            "exclusions": {
-                reason: {"rows": rows, "amount": wording.jsonable(amount)}
-                for reason, (rows, amount) in left_out.items()
-            },
-        }
+        return views.headline(self._content, self.settings)
 
     def close(self) -> None:
         """Free the engine; what was saved and handed back stays."""
@@ -387,23 +356,13 @@ class CustomerState:
         self.close()
 
     def __str__(self) -> str:
-        told = self.to_dict()
-        left_out = ", ".join(f"{line['rows']:,} {reason}" for reason, line in told["exclusions"].items())
-        return (
-            f"{wording.counted(told['customers'], 'customers')} with {wording.counted(told['purchases'], 'purchases')} "
-            f"and a spend of {wording.plain(told['spend'])}, {self.observed_from} to {self.observed_until}; "
-            f"{wording.counted(told['batches'], 'batches', 'batch')} merged, {told['rows_used']:,} of "
-            f"{told['rows_in']:,} rows used{f' (left out: {left_out})' if left_out else ''}."
-        )
+        return views.sentence(self._content, self.settings)
 
     def __repr__(self) -> str:
         return f"<CustomerState: {self}>"
 
     def _repr_html_(self) -> str:
-        told = self.to_dict()
-        rows = [(name.replace("_", " "), wording.plain(value)) for name, value in told.items() if name != "exclusions"]
-        rows += [(f"left out: {reason}", f"{line['rows']:,} rows") for reason, line in told["exclusions"].items()]
-        return wording.html_table(("customer state", ""), rows)
+        return views.page(self._content, self.settings)
 
 
 def _begun(tx: Transactions, lateness: int, **opening: Any) -> tuple[Stored, Settings, Content]:

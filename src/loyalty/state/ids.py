@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from loyalty import engines
 
-__all__ = ["arrow_type", "by_codes", "family", "kept"]
+__all__ = ["arrow_type", "by_codes", "family", "kept", "may_be_coded"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -116,8 +116,7 @@ def by_codes(engine: engines.Engine, rows: Frame, label: Any) -> tuple[pa.Table,
 
     Only ids of pandas are ever coded: categories and objects that no engine can hold.
     """
-    empty = engine.hand_back(rows.select("customer").head(0), customer=label)
-    if not nw.dependencies.is_pandas_dataframe(empty) or not _may_be_coded(empty.iloc[:, 0].dtype):
+    if not may_be_coded(engine, rows, label):
         return None
     import pyarrow as pa
 
@@ -136,8 +135,12 @@ def by_codes(engine: engines.Engine, rows: Frame, label: Any) -> tuple[pa.Table,
     return pa.table({"code": pa.array(codes), "id": values}), family(values.type, label)
 
 
-def _may_be_coded(dtype: Any) -> bool:
-    """Return whether ids of a pandas dtype may be codes inside the engine."""
+def may_be_coded(engine: engines.Engine, rows: Frame, label: Any) -> bool:
+    """Return whether ids may be codes inside the engine: those of pandas, of some dtypes."""
+    empty = engine.hand_back(rows.select("customer").head(0), customer=label)
+    if not nw.dependencies.is_pandas_dataframe(empty):
+        return False
+    dtype = empty.iloc[:, 0].dtype
     return dtype.name in {"object", "category"} or not (dtype.kind in "iufM" or dtype.name.startswith("str"))
 
 

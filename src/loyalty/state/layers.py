@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
     from loyalty.engines.stored import Stored
 
-__all__ = ["Layers", "Segment", "newest"]
+__all__ = ["Layers", "Segment"]
 
 Frame = nw.LazyFrame[Any]
-
-_AGE = "segment_age"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,53 +80,50 @@ class Layers:
         *older, last = self.segments
         return Layers(self.name, self.key, (*(one for one in older if one.last >= day), last))
 
-    def added(self, engine: Stored, frame: Frame, *, since: int | None = None) -> Layers:
+    def added(self, engine: Stored, table: str, *, since: int | None = None) -> Layers:
         """Return the table with rows added; tables that no segment uses any more are the engine's to sweep up.
 
         Args:
             engine: Where it is kept.
-            frame: The rows, their columns in the order of the table's.
+            table: Name of the rows, which the engine keeps; their columns are in the order of the table's.
             since: Only rows of this day or later are worth keeping; None: all are.
         """
-        segments = [*self.segments, _kept(engine, frame, self.name, dated=since is not None)]
+        dated = since is not None
+        segments = [*self.segments, _segment(engine, table, dated=dated)]
         if self.segments and not segments[-1].rows:
             segments.pop()
         while len(segments) > 1 and segments[-2].rows < 2 * segments[-1].rows:
             newer, older = segments.pop(), segments.pop()
             both = _over(newer.frame(engine), older.frame(engine), self.key)
             both = both if since is None else both.filter(nw.col("day") >= since)
-            segments.append(_kept(engine, both, self.name, dated=since is not None))
+            segments.append(_segment(engine, engine.keep(both, self.name), dated=dated))
         return Layers(self.name, self.key, tuple(segments))
 
     def view(self, engine: Stored) -> Frame:
         """Return the table, newer rows in the place of older."""
-        *older, last = self.segments
-        found = last.frame(engine)
-        seen = found.select(*self.key) if self.key else None
-        for segment in reversed(older):
-            there = segment.frame(engine)
-            if seen is not None:
-                rest = there.join(seen, on=list(self.key), how="anti")
-                seen = nw.concat([seen, there.select(*self.key)])
-                there = rest
-            found = nw.concat([there, found])
-        return found
+        parts = [segment.frame(engine) for segment in reversed(self.segments)]
+        return nw.concat(list(reversed(self._newest(parts, parts))))
 
     def found(self, engine: Stored, wanted: Frame, on: tuple[str, ...]) -> Frame:
-        """Return the newest of the rows whose columns `on` are among those wanted."""
-        wanted = wanted.select(*on)
-        parts = [
-            segment.frame(engine).join(wanted, on=list(on), how="semi").with_columns(nw.lit(age).alias(_AGE))
-            for age, segment in enumerate(reversed(self.segments))
-        ]
-        if len(parts) == 1:
-            return parts[0].drop(_AGE)
-        return newest(nw.concat(parts), self.key)
+        """Return the rows whose columns `on` are among those wanted, with the other columns of these.
 
+        Args:
+            engine: Where the table is kept.
+            wanted: What to look for, every combination of `on` once.
+            on: The columns to compare.
+        """
+        parts = [segment.frame(engine) for segment in reversed(self.segments)]
+        return nw.concat(self._newest(parts, [part.join(wanted, on=list(on), how="inner") for part in parts]))
 
-def newest(frame: Frame, key: tuple[str, ...]) -> Frame:
-    """Return the row of smallest age of each key."""
-    return frame.unique(list(key), keep="first", order_by=[_AGE]).drop(_AGE)
+    def _newest(self, parts: list[Frame], chosen: list[Frame]) -> list[Frame]:
+        """Return what was chosen of each segment, the newest first, without rows that a newer segment replaces."""
+        if not self.key:
+            return chosen
+        found, key = chosen[:1], list(self.key)
+        for place in range(1, len(parts)):
+            newer = nw.concat([part.select(*key) for part in parts[:place]])
+            found.append(chosen[place].join(newer, on=key, how="anti"))
+        return found
 
 
 def _over(newer: Frame, older: Frame, key: tuple[str, ...]) -> Frame:
@@ -136,9 +131,8 @@ def _over(newer: Frame, older: Frame, key: tuple[str, ...]) -> Frame:
     return nw.concat([rest, newer])
 
 
-def _kept(engine: Stored, frame: Frame, name: str, *, dated: bool) -> Segment:
-    """Return a segment of rows computed and kept in the engine."""
-    table = engine.keep(frame, name)
+def _segment(engine: Stored, table: str, *, dated: bool) -> Segment:
+    """Return the segment that a table in the engine is."""
     size = nw.len().cast(nw.Int64).alias("rows")
     ends = [nw.col("day").min().alias("first"), nw.col("day").max().alias("last")] if dated else []
     line = engine.collect(engine.table(table).select(size, *ends)).to_pylist()[0]

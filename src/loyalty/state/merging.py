@@ -95,33 +95,33 @@ def taken_in(engine: Stored, settings: Settings, before: Content, new: Frame, un
         Everything but `batches`, `rows_in` and `settled` for what never became a row.
     """
     since, closing = settings.horizon(before.until), settings.horizon(until)
-    rows = before.rows.added(engine, new, since=since)
+    added = engine.keep(new, "rows")
+    rows = before.rows.added(engine, added, since=since)
     with _tables(engine) as kept:
         open_rows = engine.table(kept(rows.view(engine).filter(nw.col("day") >= since), "open_rows"))
-        who = _Who.of(engine, settings, before, new, open_rows, (closing, until), kept)
-        past = kept(before.people.found(engine, engine.table(who.everyone), ("customer",)), "past")
+        who = kept(_concerned(settings, before, engine.table(added), open_rows, (closing, until)), "who")
+        past = kept(_past(engine, settings, before, who), "past")
         past_orders = _past_orders(engine, settings, before, past, open_rows, who, kept)
-        evidence = kept(_evidence(engine, settings, past, past_orders, open_rows, who, who.active), "evidence")
+        mine = _only(open_rows, engine.table(who))
+        evidence = kept(_evidence(settings, mine, engine.table(past), past_orders), "evidence")
         with evaluated(engine, evidence, settings, until) as now:
-            fresh = per_customer(now, settings, since).join(_carry(engine, settings, past), on="customer", how="left")
-            fresh = engine.table(
-                kept(today(fresh, settings).select("customer", *carried.today_columns(settings)), "now")
-            )
+            fresh = per_customer(now, settings, since).join(engine.table(past), on="customer", how="left")
+            fresh = kept(today(fresh, settings), "now")
             newly_settled = now.left_out(since, closing)
             pending = now.left_out(closing, None)
         orders, closed = before.orders, None
         if closing > since:
             closed_rows = open_rows.filter(nw.col("day") < closing)
-            evidence = kept(_evidence(engine, settings, past, past_orders, closed_rows, who, who.closing), "evidence")
+            then_past = engine.table(past).filter(nw.col("closing") == 1)
+            evidence = kept(_evidence(settings, closed_rows, then_past, past_orders), "evidence")
             with evaluated(engine, evidence, settings, closing - 1) as then:
-                sums = closed_customers(then, settings, since, engine.table(past))
-                closed = engine.table(kept(sums.select("customer", *carried.closed_columns(settings)), "closed"))
+                closed = engine.table(kept(closed_customers(then, settings, since, engine.table(past)), "closed"))
                 if settings.has_orders:
-                    orders = orders.added(engine, closed_orders(then, settings, since))
-        touched = engine.table(who.touched)
-        changed = kept(_changed(settings, touched, engine.table(past), fresh, closed), "changed")
-        people = before.people.added(engine, engine.table(changed))
-        totals = _moved(engine, settings, before.totals, _only(engine.table(past), touched), engine.table(changed))
+                    orders = orders.added(engine, engine.keep(closed_orders(then, settings, since), "orders"))
+        touched = engine.table(who).filter(nw.col("fresh") + nw.col("closing") > 0)
+        changes = _only(engine.table(fresh), touched)
+        totals = _moved(engine, settings, before.totals, changes)
+        people = before.people.added(engine, engine.keep(_changed(settings, changes, closed), "people"))
     return replace(
         before,
         until=until,
@@ -154,118 +154,87 @@ def _only(frame: Frame, customers: Frame) -> Frame:
     return frame.join(customers, on="customer", how="semi")
 
 
-@dataclass(frozen=True, slots=True)
-class _Who:
-    """Tables of the customers that a batch concerns.
+def _concerned(settings: Settings, before: Content, new: Frame, open_rows: Frame, days: tuple[int, int]) -> Frame:
+    """Return who is concerned when rows are added and the clock moves to `days`, the first that is open and the last.
 
-    Attributes:
-        active: Those with new rows, or rows whose day had not come before; and those with open returns, since what is
-            left out of these is counted anew each time.
-        closing: Those with rows that the clock closes.
-        touched: Those whose rows in the state change.
-        marked: Those of whom the past must be laid out as rows. Without returns and orders, sums and dates will do.
-        everyone: All of them.
+    Returns:
+        Columns: `customer`, and 1 or 0 in `fresh` (has new rows, or rows whose day had not come before), `closing` (has
+        rows that the clock closes) and `back` (has open returns: what is left out of these is counted anew each
+        time).
     """
+    first_open, until = days
+    marks = {
+        "fresh": (nw.col("day") > before.until) & (nw.col("day") <= until),
+        "closing": nw.col("day") < first_open,
+        "back": nw.col("amount") < 0,
+    }
+    flags = {name: nw.when(mark).then(nw.lit(1)).otherwise(nw.lit(0)) for name, mark in marks.items()}
+    came = new.select("customer", fresh=nw.lit(1), closing=nw.lit(0), back=nw.lit(0))
+    found = nw.concat([came, open_rows.select("customer", **flags)])
+    found = found.group_by("customer").agg(*(nw.col(name).max() for name in flags))
+    if settings.by_order and before.history:  # rows of orders begun before the window are left out, too
+        return found
+    return found.filter(nw.col("fresh") + nw.col("closing") + nw.col("back") > 0)
 
-    active: str
-    closing: str
-    touched: str
-    marked: str
-    everyone: str
 
-    @classmethod
-    def of(
-        cls,
-        engine: Stored,
-        settings: Settings,
-        before: Content,
-        new: Frame,
-        open_rows: Frame,
-        days: tuple[int, int],
-        kept: Any,
-    ) -> _Who:
-        """Return who is concerned when rows are added and the clock moves to `days`: first open and last day."""
-        first_open, until = days
-        turning = open_rows.filter(nw.col("day") > before.until, nw.col("day") <= until)
-        named = {
-            "fresh": nw.concat([new.select("customer"), turning.select("customer")]),
-            "closing": open_rows.filter(nw.col("day") < first_open).select("customer"),
-            "returning": open_rows.filter(nw.col("amount") < 0).select("customer"),
-        }
-        found = {name: kept(frame.unique("customer"), name) for name, frame in named.items()}
-
-        def both(one: str, other: str, name: str) -> str:
-            frame = nw.concat([engine.table(one), engine.table(other)]).unique("customer")
-            return str(kept(frame, name))
-
-        again = found["returning"]
-        if settings.by_order and before.history:  # rows of orders begun before the window are left out, too
-            again = kept(open_rows.select("customer").unique("customer"), "again")
-        active = both(found["fresh"], again, "active")
-        everyone = both(active, found["closing"], "everyone")
-        touched = both(found["fresh"], found["closing"], "touched")
-        marked = everyone if settings.has_orders else found["returning"]
-        return cls(active, found["closing"], touched, marked, everyone)
+def _past(engine: Stored, settings: Settings, before: Content, who: str) -> Frame:
+    """Return what is carried of customers, what they came to until now (`was_…`), and how they are concerned."""
+    found = before.people.found(engine, engine.table(who), ("customer",))
+    were = {f"was_{name}": nw.col(name) for name in _counted(settings)}
+    return found.select("customer", *carried.closed_columns(settings), "closing", "back", **were)
 
 
 def _past_orders(
-    engine: Stored, settings: Settings, before: Content, past: str, open_rows: Frame, who: _Who, kept: Any
-) -> str:
-    """Return the table of closed orders that open rows name and, where a purchase is an order, of first days."""
+    engine: Stored, settings: Settings, before: Content, past: str, open_rows: Frame, who: str, kept: Any
+) -> Frame | None:
+    """Return the closed orders that open rows name and, where a purchase is an order, those of first days."""
     if not settings.has_orders:
-        return ""
+        return None
     both = ("customer", "order")
-    named = _only(open_rows, engine.table(who.everyone)).filter(~nw.col("order").is_null()).select(*both)
+    named = _only(open_rows, engine.table(who)).filter(~nw.col("order").is_null()).select(*both)
     found = before.orders.found(engine, named.unique(list(both)), both)
-    if not settings.by_order:
-        return str(kept(found, "past_orders"))
-    first = engine.table(past).filter(~nw.col("c_first").is_null()).select("customer", day=nw.col("c_first"))
-    debut = before.orders.found(engine, first, ("customer", "day"))
-    return str(kept(nw.concat([found, debut]).unique(list(both)), "past_orders"))
+    if settings.by_order:
+        first = engine.table(past).filter(~nw.col("c_first").is_null()).select("customer", day=nw.col("c_first"))
+        debut = before.orders.found(engine, first, ("customer", "day"))
+        found = nw.concat([found, debut]).unique(list(both))
+    return engine.table(kept(found, "past_orders"))
 
 
-def _evidence(
-    engine: Stored, settings: Settings, past: str, past_orders: str, open_rows: Frame, who: _Who, whom: str
-) -> Frame:
-    """Return what customers are evaluated from: rows that are open and, where it takes them, rows for the past."""
-    mine = _only(open_rows, engine.table(whom)).select(*settings.row_columns, nw.col("amount").alias(FRESH))
-    marked = _only(_only(engine.table(past), engine.table(whom)), engine.table(who.marked))
-    orders = _only(engine.table(past_orders), engine.table(whom)) if past_orders else None
+def _evidence(settings: Settings, rows: Frame, past: Frame, past_orders: Frame | None) -> Frame:
+    """Return what customers are evaluated from: open rows and, where it takes them, rows for the past.
+
+    Without orders it takes these of customers with returns alone; for the others, sums and dates will do.
+    """
+    mine = rows.select(*settings.row_columns, nw.col("amount").alias(FRESH))
+    marked = past if settings.has_orders else past.filter(nw.col("back") == 1)
+    orders = None if past_orders is None else _only(past_orders, past)
     return nw.concat([mine, *carried.rows_of_the_past(marked, orders, settings)])
 
 
-def _carry(engine: Stored, settings: Settings, past: str) -> Frame:
-    return engine.table(past).select("customer", *carried.closed_columns(settings))
+def _changed(settings: Settings, changes: Frame, closed: Frame | None) -> Frame:
+    """Return the new rows of customers: as of today, and what is closed where that is more than it was."""
+    if closed is not None:
+        names = carried.closed_columns(settings)
+        closed = closed.select("customer", **{f"new_{name}": nw.col(name) for name in names})
+        more = ~nw.col("new_c_first").is_null()
+        columns = {name: nw.when(more).then(nw.col(f"new_{name}")).otherwise(nw.col(name)) for name in names}
+        changes = changes.join(closed, on="customer", how="left").with_columns(**columns)
+    return changes.select(*carried.typed(settings))
 
 
-def _changed(settings: Settings, touched: Frame, past: Frame, fresh: Frame, closed: Frame | None) -> Frame:
-    """Return the new rows of customers that change: what was evaluated anew, and the rest as it was."""
-    now, then = carried.today_columns(settings), carried.closed_columns(settings)
-    found = touched.join(past, on="customer", how="left")
-    for frame, names, told in ((fresh, now, "first_day"), (closed, then, "c_first")):
-        if frame is not None:
-            found = found.join(frame.rename({name: f"new_{name}" for name in names}), on="customer", how="left")
-            anew = ~nw.col(f"new_{told}").is_null()
-            found = found.with_columns(
-                **{name: nw.when(anew).then(nw.col(f"new_{name}")).otherwise(nw.col(name)) for name in names}
-            )
-    # Whoever only has rows that wait for their day, or returns of nothing, has not bought yet.
-    return found.filter(~nw.col("first_day").is_null()).select(*carried.typed(settings))
+def _counted(settings: Settings) -> list[str]:
+    return ["purchases", "spend", *settings.further]
 
 
-def _moved(
-    engine: Stored, settings: Settings, totals: Mapping[str, float], were: Frame, changed: Frame
-) -> dict[str, float]:
+def _moved(engine: Stored, settings: Settings, totals: Mapping[str, float], changes: Frame) -> dict[str, float]:
     """Return totals after some customers changed."""
-    names = ["purchases", "spend", *settings.further]
-    sums = []
-    for frame in (were, changed):
-        counts = nw.when(nw.col("purchases") > 0).then(nw.lit(1)).otherwise(nw.lit(0))
-        lines = engine.collect(
-            frame.with_columns(customers=counts).select(*(nw.col(name).sum() for name in ["customers", *names]))
-        )
-        sums.append({name: value or 0 for name, value in lines.to_pylist()[0].items()})
-    return {name: totals[name] - sums[0][name] + sums[1][name] for name in totals}
+    sums = {}
+    for prefix in ("", "was_"):
+        bought = nw.when(nw.col(f"{prefix}purchases") > 0).then(nw.lit(1)).otherwise(nw.lit(0))
+        sums[f"{prefix}customers"] = bought.sum()
+        sums |= {f"{prefix}{name}": nw.col(f"{prefix}{name}").sum() for name in _counted(settings)}
+    line = engine.collect(changes.select(**sums)).to_pylist()[0]
+    return {name: totals[name] + (line[name] or 0) - (line[f"was_{name}"] or 0) for name in totals}
 
 
 def _after(engine: Stored, rows: Layers, until: int) -> dict[str, tuple[int, float]]:

@@ -1,4 +1,4 @@
-"""What a state shows: customers of the window, and the summary that models are fitted on."""
+"""What a state shows: customers of the window, the summary that models are fitted on, and how much there is of all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import narwhals.stable.v2 as nw
 
-from loyalty import checks, periods
+from loyalty import checks, periods, wording
 from loyalty.clv.summaries.acquired import Acquired
 from loyalty.clv.summaries.summary import UNITS, CustomerSummary
 from loyalty.errors import EmptyData
+from loyalty.tables import Table
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from loyalty.state.merging import Content
     from loyalty.state.settings import Settings
 
-__all__ = ["View", "customers_of", "summary_of"]
+__all__ = ["View", "customers_of", "exclusions_of", "headline", "page", "sentence", "summary_of"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -99,3 +100,66 @@ def _rows(people: Frame, who: Acquired) -> Frame:
         monetary_value=mean,
         **who.flag(),
     )
+
+
+def exclusions_of(content: Content, kind: str) -> Table:
+    """Return the rows left out so far, by reason, as a table of some kind."""
+    import pyarrow as pa
+
+    left_out = content.exclusions
+    data = pa.table(
+        {
+            "reason": pa.array(list(left_out), pa.string()),
+            "rows": pa.array([rows for rows, _ in left_out.values()], pa.int64()),
+            "amount": pa.array([amount for _, amount in left_out.values()], pa.float64()),
+        }
+    )
+    total = sum(rows for rows, _ in left_out.values())
+    return Table(
+        name="exclusions",
+        data=data,
+        kind=kind,
+        sentence=f"{total:,} of {content.rows_in:,} rows left out.",
+        definition="Rows of all batches that are in no purchase of the observed window, by reason.",
+        units={"amount": "money"},
+    )
+
+
+def headline(content: Content, settings: Settings) -> dict[str, Any]:
+    """Return the headline counts as JSON-ready values."""
+    left_out = content.exclusions
+    days = {
+        "observed_from": settings.first,
+        "observed_until": content.until,
+        "open_from": settings.horizon(content.until),
+    }
+    return {
+        **{name: wording.jsonable(value) for name, value in content.totals.items()},
+        **{name: wording.jsonable(periods.to_date(day)) for name, day in days.items()},
+        "batches": len(content.batches),
+        "rows_in": content.rows_in,
+        "rows_used": content.rows_in - sum(rows for rows, _ in left_out.values()),
+        "exclusions": {
+            reason: {"rows": rows, "amount": wording.jsonable(amount)} for reason, (rows, amount) in left_out.items()
+        },
+    }
+
+
+def sentence(content: Content, settings: Settings) -> str:
+    """Return the headline counts in words."""
+    told = headline(content, settings)
+    left_out = ", ".join(f"{line['rows']:,} {reason}" for reason, line in told["exclusions"].items())
+    return (
+        f"{wording.counted(told['customers'], 'customers')} with {wording.counted(told['purchases'], 'purchases')} "
+        f"and a spend of {wording.plain(told['spend'])}, {told['observed_from']} to {told['observed_until']}; "
+        f"{wording.counted(told['batches'], 'batches', 'batch')} merged, {told['rows_used']:,} of "
+        f"{told['rows_in']:,} rows used{f' (left out: {left_out})' if left_out else ''}."
+    )
+
+
+def page(content: Content, settings: Settings) -> str:
+    """Return the headline counts as HTML."""
+    told = headline(content, settings)
+    rows = [(name.replace("_", " "), wording.plain(value)) for name, value in told.items() if name != "exclusions"]
+    rows += [(f"left out: {reason}", f"{line['rows']:,} rows") for reason, line in told["exclusions"].items()]
+    return wording.html_table(("customer state", ""), rows)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from loyalty.engines.canonical import quoted
-from loyalty.engines.warehouse_columns import EPOCH
+from loyalty.engines.warehouse.canonical import EPOCH
 from loyalty.errors import ColumnError, UnsupportedSource
 
 if TYPE_CHECKING:

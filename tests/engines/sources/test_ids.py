@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import sources
-from loyalty.engines.ids import Ids, needs_codes
+from loyalty.engines.sources.ids import Ids, needs_codes
 from loyalty.errors import ColumnError, LoyaltyError
 from loyalty.transactions import transactions
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import checks
-from loyalty.engines import warehouse_arrow, warehouse_columns
 from loyalty.engines.canonical import quoted
 from loyalty.engines.once import Once
 from loyalty.engines.results import label_for
-from loyalty.engines.sources import open_source
-from loyalty.engines.warehouse_session import Session, session_of
+from loyalty.engines.sources.opening import open_source
+from loyalty.engines.warehouse import arrow, canonical
+from loyalty.engines.warehouse.session import Session, session_of
 from loyalty.errors import ClosedError, ColumnError, UnsupportedSource
 from loyalty.writing import whole_file
 
@@ -102,8 +102,8 @@ class Warehouse:
 
     def attach(self, table: pa.Table) -> nw.LazyFrame[Any]:
         """Return an Arrow table as a frame, by way of a temporary table; one that was sent lately is used again."""
-        columns, kinds = warehouse_arrow.definitions(table)
-        lines = warehouse_arrow.lines_of(table)
+        columns, kinds = arrow.definitions(table)
+        lines = arrow.lines_of(table)
         key = hashlib.blake2b(lines, key=hashlib.blake2b(repr(columns).encode()).digest()).digest()
         with self._running(), self._session.lock:
             attached = self._attached.pop(key, None)
@@ -125,7 +125,7 @@ class Warehouse:
         labels = [checks.column(name, label, source.labels) for name, label in columns.items()]
         table = source.arrow(labels).rename_columns(list(columns))
         if customer is not None:
-            self._refuse_foreign(warehouse_arrow.postgres_type(table.schema.field(customer).type), columns[customer])
+            self._refuse_foreign(arrow.postgres_type(table.schema.field(customer).type), columns[customer])
         return self.attach(table)
 
     def _columns_of(self, native: Any, columns: Mapping[str, Any], customer: Any) -> nw.LazyFrame[Any]:
@@ -138,11 +138,11 @@ class Warehouse:
             kind = types[column]
             if name == customer:
                 self._refuse_foreign(kind, label)
-                sql = warehouse_columns.identifier(column, kind, name, label)
+                sql = canonical.identifier(column, kind, name, label)
             else:
-                sql = warehouse_columns.value_of(column, kind, label)
+                sql = canonical.value_of(column, kind, label)
             parts.append(f"{sql} AS {quoted(name)}")
-            kinds[name] = warehouse_columns.ibis_type(kind)
+            kinds[name] = canonical.ibis_type(kind)
         query = f"SELECT {', '.join(parts)} FROM ({source}) AS source"  # noqa: S608 (built from the caller's own query)
         return _frame(self._backend.sql(query, schema=kinds))
 
@@ -151,7 +151,7 @@ class Warehouse:
         with self._running():
             ids = self._compiled(self._kept["customers"].select("customer"))
             own = self._session.types(ids, "the ids", self)[0]
-        if other and warehouse_columns.family(own) != warehouse_columns.family(other):
+        if other and canonical.family(own) != canonical.family(other):
             raise ColumnError(
                 f"the customers of the log are of type {own}, those in column {label!r} are {other}: none would "
                 "match. Convert one of them."
@@ -163,7 +163,7 @@ class Warehouse:
 
         expr = nw.to_native(frame)
         with closing(self._batches(self._compiled(expr), expr.schema())) as batches:
-            return warehouse_arrow.exact(pa.concat_tables(list(batches)))
+            return arrow.exact(pa.concat_tables(list(batches)))
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame as an Ibis table; see `Engine.hand_back`.
@@ -182,7 +182,7 @@ class Warehouse:
 
         query, kinds = self._outgoing(frame, customer, days)
         kinds = ibis.schema(kinds)
-        types = warehouse_arrow.arrow_schema(kinds)
+        types = arrow.arrow_schema(kinds)
         with (
             whole_file(path, replace=False) as beside,
             pq.ParquetWriter(beside, types, compression="zstd") as writer,
@@ -225,17 +225,17 @@ class Warehouse:
 
     def _batches(self, query: str, kinds: Any) -> Generator[pa.Table]:
         """Give the rows of a query in tables, at least one."""
-        types = warehouse_arrow.arrow_schema(kinds)
-        sent = f"SELECT {warehouse_arrow.sent_columns(kinds)} FROM ({query}) AS query"  # noqa: S608 (compiled by Ibis)
+        types = arrow.arrow_schema(kinds)
+        sent = f"SELECT {arrow.sent_columns(kinds)} FROM ({query}) AS query"  # noqa: S608 (compiled by Ibis)
         # Closed by whoever asks, not by the garbage collector: meanwhile the connection is taken.
         with self._running(), closing(self._session.blocks(sent, "the query", self)) as blocks:
             for lines in blocks:
-                yield warehouse_arrow.arrow_of(lines, types)
+                yield arrow.arrow_of(lines, types)
 
     def _create(self, frame: nw.LazyFrame[Any], name: str) -> Any:
         """Return a temporary table of a frame's rows."""
         expr = nw.to_native(frame)
-        columns, kinds = warehouse_arrow.kept_columns(expr.schema())
+        columns, kinds = arrow.kept_columns(expr.schema())
         query = f"SELECT {columns} FROM ({self._compiled(expr)}) AS query"  # noqa: S608 (compiled by Ibis)
         with self._running():
             return self._named(self._own(self._session.create(name, query, self)), kinds)
@@ -269,7 +269,7 @@ class Warehouse:
         expr = nw.to_native(frame)
         schema = expr.schema()
         label = label_for(customer, schema.names)
-        selected, kinds = warehouse_arrow.kept_columns(schema, {"customer": label}, days)
+        selected, kinds = arrow.kept_columns(schema, {"customer": label}, days)
         return f"SELECT {selected} FROM ({self._compiled(expr)}) AS query", kinds  # noqa: S608 (compiled by Ibis)
 
     def _canonical(self, spec: RowSpec, value: Any, found: str | None = None) -> tuple[str, dict[str, str]]:
@@ -292,7 +292,7 @@ class Warehouse:
                 return bool(self._session.first_rows(asked, what, self))
 
         also = {} if found is None else {"found": f"{columns[found]}::text"}
-        return warehouse_columns.select(source, columns, types, spec, holds, value=value, also=also)
+        return canonical.select(source, columns, types, spec, holds, value=value, also=also)
 
     def _source(self, native: Any, labels: Sequence[Any]) -> tuple[str, dict[str, str]]:
         """Return the query of named columns as c0, c1, …, and their PostgreSQL types."""

@@ -9,7 +9,7 @@ import pytest
 
 import loyalty as ly
 from loyalty.engines import open_source
-from loyalty.engines.databases import _places, database_kind, open_table
+from loyalty.engines.sources.databases import _places, database_kind, open_table
 from loyalty.errors import ColumnError, InvalidArgument, UnsupportedSource
 from loyalty.transactions import transactions
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import checks
-from loyalty.engines import spark_columns
 from loyalty.engines.once import Once
 from loyalty.engines.results import label_for
-from loyalty.engines.sources import open_source
-from loyalty.engines.spark_columns import Spelling
-from loyalty.engines.spark_failures import STOPPED, first_lines, plain_errors, stopped
-from loyalty.engines.spark_plans import without_past
+from loyalty.engines.sources.opening import open_source
+from loyalty.engines.spark import canonical
+from loyalty.engines.spark.canonical import Spelling
+from loyalty.engines.spark.failures import STOPPED, first_lines, plain_errors, stopped
+from loyalty.engines.spark.plans import without_past
 from loyalty.errors import ClosedError, ColumnError, OutputError, UnsupportedSource
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Spark:
             table.schema["customer" if table is not frame else customer].dataType.simpleString()
             for table in (self._kept["customers"], frame)
         )
-        if other != "void" and spark_columns.family(own) != spark_columns.family(other):
+        if other != "void" and canonical.family(own) != canonical.family(other):
             raise ColumnError(
                 f"the customers of the log are of type {own}, those in column {label!r} are {other}: none would "
                 "match. Convert one of them."
@@ -167,7 +167,7 @@ class Spark:
         """Return a Spark DataFrame of an Arrow table; times without a zone stay without."""
         from pyspark.sql.pandas.types import from_arrow_schema
 
-        from loyalty.engines.spark_arrow import sparkable
+        from loyalty.engines.spark.arrow import sparkable
 
         table = sparkable(table)
         frame = self._session.createDataFrame(table, schema=from_arrow_schema(table.schema, prefer_timestamp_ntz=True))
@@ -175,7 +175,7 @@ class Spark:
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Run a query and return its rows."""
-        from loyalty.engines.spark_arrow import tidy
+        from loyalty.engines.spark.arrow import tidy
 
         with self._running("the query"):
             table = nw.to_native(frame).toArrow()
@@ -262,7 +262,7 @@ class Spark:
         """Return role → column of the source, and the expressions of canonical rows."""
         labels = {**spec.columns, **({} if value is None else {"value": value})}
         columns = {role: f"c{self._labels.index(label)}" for role, label in labels.items()}
-        return columns, spark_columns.select(columns, self._types, spec, self._spelling, value=value)
+        return columns, canonical.select(columns, self._types, spec, self._spelling, value=value)
 
     def _spelling(self, name: str) -> Spelling:
         """Return how the dates of a column of text are spelled, asked of Spark once."""
@@ -270,7 +270,7 @@ class Spark:
             known = self._spellings.get(name)
         if known is None:
             with self._running(f"column {self._labels[int(name[1:])]!r}"):
-                row = self._source.selectExpr(*spark_columns.spellings(name)).toArrow().to_pylist()[0]
+                row = self._source.selectExpr(*canonical.spellings(name)).toArrow().to_pylist()[0]
             known = Spelling(bool(row["zoned"]), bool(row["unzoned"]))
             with self._lock:
                 self._spellings[name] = known

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loyalty.engines.connections import brief
-from loyalty.engines.drift import refuse_drift
 from loyalty.engines.failures import plain_errors
+from loyalty.engines.sources.drift import refuse_drift
 from loyalty.errors import EmptyData, InvalidArgument, UnsupportedSource
 
 if TYPE_CHECKING:

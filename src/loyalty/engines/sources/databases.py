@@ -15,7 +15,7 @@ from urllib.parse import quote
 from loyalty.engines.canonical import named_columns, quoted
 from loyalty.engines.connections import brief
 from loyalty.engines.failures import plain_errors
-from loyalty.engines.files import Scanned
+from loyalty.engines.sources.files import Scanned
 from loyalty.errors import ColumnError, InvalidArgument, UnsupportedSource
 
 if TYPE_CHECKING:

@@ -125,7 +125,7 @@ def test_writing_where_the_disk_is_full(backend, tmp_path, monkeypatch):
 
 
 def test_writing_in_batches(backend, tmp_path, monkeypatch):
-    monkeypatch.setattr("loyalty.engines.warehouse_session._BLOCK", 1000)
+    monkeypatch.setattr("loyalty.engines.warehouse.session._BLOCK", 1000)
     with ly.transactions(backend.table("log")) as tx:
         tx.engine.write(tx.purchases, str(tmp_path / "bought.parquet"), customer="id")
         found = pq.ParquetFile(tmp_path / "bought.parquet")

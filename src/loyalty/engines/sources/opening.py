@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import narwhals.stable.v2 as nw
 
-from loyalty.engines import pandas_columns
 from loyalty.engines.canonical import named_columns, readable
-from loyalty.engines.databases import database_kind, open_table
 from loyalty.engines.failures import plain_errors
-from loyalty.engines.far import FarTable, is_far
-from loyalty.engines.files import open_files, projection
-from loyalty.engines.ids import Ids, needs_codes
+from loyalty.engines.sources import pandas_columns
+from loyalty.engines.sources.databases import database_kind, open_table
+from loyalty.engines.sources.far import FarTable, is_far
+from loyalty.engines.sources.files import open_files, projection
+from loyalty.engines.sources.ids import Ids, needs_codes
 from loyalty.errors import ColumnError, InvalidArgument, UnsupportedSource
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 import pytest
 
-from loyalty.engines.files import Files, _top_fields, open_files, projection
+from loyalty.engines.sources.files import Files, _top_fields, open_files, projection
 from loyalty.errors import ColumnError, InvalidArgument
 
 FIELDS = [

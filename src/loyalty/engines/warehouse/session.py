@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from loyalty.engines.canonical import quoted
-from loyalty.engines.warehouse_failures import IN_FAILED_TRANSACTION, told
+from loyalty.engines.warehouse.failures import IN_FAILED_TRANSACTION, told
 from loyalty.errors import UnsupportedSource
 
 if TYPE_CHECKING:

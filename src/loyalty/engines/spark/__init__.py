@@ -1,0 +1,1 @@
+"""Spark: every query runs in the caller's own session."""

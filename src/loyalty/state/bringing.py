@@ -1,0 +1,64 @@
+"""What a log's engine has summed up is brought into the state's own, a batch of rows at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from loyalty.engines import streams
+from loyalty.state import ids
+from loyalty.state.batches import decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+
+    from loyalty import engines
+    from loyalty.engines.stored import Stored
+    from loyalty.state.settings import Settings
+
+__all__ = ["brought"]
+
+Frame = nw.LazyFrame[Any]
+
+
+def brought(
+    source: engines.Engine, frame: Frame, engine: Stored, settings: Settings, schema: pa.Schema, name: str
+) -> str:
+    """Keep rows of a log's engine in the state's.
+
+    Args:
+        source: The log's engine.
+        frame: The rows, their columns in the order of the schema's.
+        engine: The state's engine.
+        settings: The rules of the state.
+        schema: The columns that the state keeps.
+        name: What the table is to be called.
+
+    Returns:
+        The name of the table.
+    """
+    return engine.keep_batches(schema, _batches(source, frame, settings, schema), name)
+
+
+def _batches(source: engines.Engine, frame: Frame, settings: Settings, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Give the rows with the types and ids of a state."""
+    import pyarrow as pa
+
+    families = {"customer": settings.customer_type, "order": settings.order_type}
+    label = settings.columns["customer"]
+    if ids.may_be_coded(source, frame, label):  # of objects in memory, so they fit in there
+        given = iter(decoded(source, frame, label, settings.customer_type).to_batches())
+        del families["customer"]
+    else:
+        given = streams.batches(source, frame)
+    for batch in given:
+        columns = [
+            ids.kept(batch[one.name], families[one.name], settings.columns[one.name])
+            if one.name in families
+            else batch[one.name].cast(one.type)
+            for one in schema
+        ]
+        yield pa.record_batch(columns, schema=schema)
