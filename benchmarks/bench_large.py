@@ -1,11 +1,11 @@
 """Logs larger than memory: time and peak memory of every step, as ratios to one plain DuckDB group-by over the files.
 
 python benchmarks/bench_large.py                                  # 1 M and 10 M rows, 4 GB: under a minute
-python benchmarks/bench_large.py 1e6 1e7 1e8 --folder /big/disk   # 100 M rows as well: some ten minutes, 25 GB of disk
+python benchmarks/bench_large.py 1e6 1e7 1e8 --folder /big/disk   # 100 M rows as well: some 8 minutes, 5 GB of disk
 
-Each size runs in a process of its own, and so does the group-by, once before and once after. Peak memory is that of the
-whole process (resident, Linux only): what DuckDB, NumPy and Python itself hold. Where others use the machine meanwhile,
-the processor's time says more than the clock's.
+Times are those of a quiet machine. Each size runs in a process of its own, and so does the group-by, once before and
+once after. Peak memory is that of the whole process (resident, Linux only): what DuckDB, NumPy and Python itself hold.
+Where others use the machine meanwhile, the processor's time says more than the clock's.
 """
 
 from __future__ import annotations

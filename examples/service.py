@@ -23,10 +23,11 @@ import tempfile
 import time
 import traceback
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import anyio
 import pandas as pd
@@ -34,7 +35,8 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException as AnyHTTPException
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -48,8 +50,14 @@ MOST_PREDICTED = 100  # customers with predictive intervals, which take some mil
 MOST_AT_ONCE = 64  # requests; whoever comes then is asked to come again
 LOGS_AT_ONCE = 2  # logs that are summarised: each opens a database in memory, with threads of its own
 SECONDS = 10  # for a body to come in, and for what was begun when the service is told to end
+LINGER, MOST_DRAINED = 1, 4_194_304  # seconds, and bytes, that a refused body is read on for, and thrown away
 PATIENCE = 60  # seconds until a worker that does not answer is started again
 SHOWN = 10  # mistakes that an answer lists
+PLAINLY = {  # what pydantic calls a mistake, where its own words are for programmers
+    "model_attributes_type": "Input should be a JSON object (a body: sent with Content-Type: application/json)",
+    "multiple_of": "Input should be a whole number",
+}
+NO_DISTRIBUTION = "MeanSpend"  # the model of spend that does not say how purchases differ
 
 LOG = logging.getLogger("loyalty.service")
 
@@ -59,8 +67,25 @@ LOG = logging.getLogger("loyalty.service")
 def _day(given: Any) -> dt.date:
     """Return a day written as 2024-01-31; a number would be taken for seconds since 1970."""
     if isinstance(given, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", given, re.ASCII):
-        return dt.date.fromisoformat(given)
-    raise ValueError("give a day as YYYY-MM-DD")
+        with suppress(ValueError):  # there is no 30 February
+            return dt.date.fromisoformat(given)
+    raise PydanticCustomError("day", "Input should be a day of the calendar as YYYY-MM-DD")
+
+
+def _id(given: Any) -> str | int:
+    """Return an id; one rule for both kinds, as pydantic tells the mistakes of each, under names of its own."""
+    if isinstance(given, str) and len(given) <= 200:
+        return given
+    if isinstance(given, int) and not isinstance(given, bool) and -(2**63) <= given < 2**63:
+        return given
+    raise PydanticCustomError("id", "Input should be text of at most 200 characters, or a whole number of 64 bits")
+
+
+def _span(given: Any) -> str:
+    """Return a horizon; pydantic would tell the pattern itself."""
+    if isinstance(given, str) and re.fullmatch(SPAN, given):
+        return given
+    raise PydanticCustomError("span", "Input should be days, weeks or inf as text: 365d, 52w, inf")
 
 
 def _kind(customer: Any) -> str:
@@ -72,7 +97,10 @@ Count = Annotated[float, Field(strict=True, ge=0, le=10_000, multiple_of=1)]
 Time = Annotated[float, Field(strict=True, ge=0, le=1_000_000)]
 Money = Annotated[float, Field(strict=True, ge=-1e12, le=1e12)]
 Day = Annotated[dt.date, BeforeValidator(_day)]
-Id = Annotated[str, Field(strict=True, max_length=200)] | Annotated[int, Field(strict=True, ge=-(2**63), lt=2**63)]
+SPAN = r"([1-9][0-9]{0,4}[dw]|inf)"
+Span = Annotated[str, BeforeValidator(_span), WithJsonSchema({"type": "string", "pattern": f"^{SPAN}$"})]
+ID = {"anyOf": [{"type": "string", "maxLength": 200}, {"type": "integer"}]}
+Id = Annotated[str | int, BeforeValidator(_id), WithJsonSchema(ID)]
 Number = int | float | None  # null where it is not defined
 
 
@@ -85,7 +113,7 @@ class Asked(BaseModel):
 class Terms(Asked):
     """How far ahead customers are valued, and at what margin and costs; what is left out is as saved with the model."""
 
-    horizon: str | None = Field(None, pattern=r"^([1-9][0-9]{0,4}[dw]|inf)$", examples=["365d", "52w", "inf"])
+    horizon: Span | None = Field(None, examples=["365d", "52w", "inf"])
     margin: Money | None = Field(None, description="share of spend that is earned, such as 0.3")
     annual_discount_rate: float | None = Field(None, strict=True, ge=0, le=10)
     service_cost: Money | None = Field(None, description="money per year that a customer costs")
@@ -115,6 +143,17 @@ class Dates(Asked):
     purchases: Count = Field(ge=1, description="all of them, the first included")
     repeat_spend: Money = Field(description="what all purchases but the first cost together")
 
+    def mistakes(self, until: dt.date) -> Iterator[tuple[str, str]]:
+        """Yield fields and why they can never be. Many purchases on one day can: the model may count orders."""
+        if self.last_purchase < self.first_purchase:
+            yield "last_purchase", "Input lies before first_purchase"
+        if self.last_purchase > until:
+            yield "last_purchase", "Input lies after observed_until"
+        if self.purchases == 1 and self.last_purchase > self.first_purchase:
+            yield "purchases", "Input is 1, but first_purchase and last_purchase are two days"
+        if self.purchases == 1 and self.repeat_spend:
+            yield "repeat_spend", "Input should be 0: with 1 purchase there is no repeat purchase"
+
     def numbers(self, days: float, until: dt.date) -> dict[str, Any]:
         repeats = self.purchases - 1
         return {
@@ -138,15 +177,17 @@ class Histories(Asked):
     observed_until: Day | None = Field(None, description="last day that is known", examples=["1998-06-30"])
     terms: Terms = Terms()
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Histories:
-        until = self.observed_until or dt.date.min
-        for place, one in enumerate(self.customers):
-            if isinstance(one, Dates) and not one.first_purchase <= one.last_purchase <= until:
-                raise ValueError(
-                    f"first_purchase, last_purchase and observed_until must come in this order: customers.{place}"
-                )
-        return self
+    def mistakes(self) -> list[dict[str, Any]]:
+        """Return what is wrong with customers in dates, and where; the library looks after those in numbers."""
+        dated = [(place, one) for place, one in enumerate(self.customers) if isinstance(one, Dates)]
+        if dated and self.observed_until is None:
+            words = f"Field required: customers.{dated[0][0]} is given in dates"
+            return [{"type": "missing", "loc": ("body", "observed_until"), "msg": words}]
+        return [
+            {"type": "history", "loc": ("body", "customers", place, field), "msg": words}
+            for place, one in dated
+            for field, words in one.mistakes(self.observed_until or dt.date.max)
+        ]
 
 
 class Transaction(Asked):
@@ -244,8 +285,9 @@ class Service:
         digest = json.loads(Path(options.model).read_bytes())["digest"]
         if not options.log:
             return cls(model, digest, None)
-        columns = {"customer": options.customer, "date": options.date, "amount": options.amount}
-        with ly.transactions(options.log, **columns) as tx:
+        read = {name: getattr(options, name) or None for name in ("order", "timezone", "observed_until")}
+        read |= {name: getattr(options, name) for name in ("customer", "date", "amount", "returns")}
+        with ly.transactions(options.log, **read) as tx:
             return cls(model, digest, Metrics(as_of=tx.observed_until, **ly.overview(tx).to_dict()))
 
     def health(self) -> Health:
@@ -254,6 +296,8 @@ class Service:
         return Health(**about, fitted_until=fit.data.get("until"), metrics_as_of=as_of)
 
     def score(self, asked: Histories) -> dict[str, Any]:
+        if mistakes := asked.mistakes():
+            raise RequestValidationError(mistakes)
         days = self.model.purchases.days_per_unit
         return self._scored([one.numbers(days, asked.observed_until) for one in asked.customers], asked.terms)
 
@@ -266,14 +310,27 @@ class Service:
     def _scored(self, people: list[dict[str, Any]], terms: Terms) -> dict[str, Any]:
         """Return customers with their scores."""
         changes = terms.model_dump(exclude_none=True)
-        if len(people) > MOST_PREDICTED and self.model.terms.changed(changes).interval == "predictive":
-            raise LoyaltyError(
-                f"{len(people):,} customers with predictive intervals: ask for {MOST_PREDICTED} at most."
-            )
+        if changes.get("interval", self.model.terms.interval) == "predictive":
+            self._predictable(len(people), changes.get("service_cost", self.model.terms.service_cost))
         names = ("frequency", "recency", "age", "monetary_value")
         found = self.model.score_customers(**{name: [one[name] for one in people] for name in names}, **changes)
         customers = [{**one, **score} for one, score in zip(people, found.rows(), strict=True)]
         return {"customers": customers, "terms": found.terms.told(), "note": found.note, "digest": self.digest}
+
+    def _predictable(self, people: int, service_cost: float) -> None:
+        """Raise where there are no predictive intervals; the library's own errors name what only Python can reach."""
+        if people > MOST_PREDICTED:
+            raise LoyaltyError(f"{people:,} customers with predictive intervals: ask for {MOST_PREDICTED} at most.")
+        if self.model.spend.model == NO_DISTRIBUTION:
+            raise LoyaltyError(
+                "this model knows the mean of spend alone, so it has no predictive intervals: "
+                'ask with "interval": "confidence".'
+            )
+        if service_cost > 0:
+            raise LoyaltyError(
+                'there are no predictive intervals with a service cost: ask with "interval": "confidence", or with '
+                '"service_cost": 0 for what customers bring before that cost.'
+            )
 
 
 def create(service: Service) -> FastAPI:
@@ -335,8 +392,50 @@ async def refused(request: Request, err: Exception) -> JSONResponse:
     details = []
     for mistake in mistakes[:SHOWN]:
         where = ".".join(str(part)[:50] for part in mistake["loc"] if part not in {"numbers", "dates"})
-        details.append({"where": where.encode(errors="replace").decode(), "message": mistake["msg"]})
+        words = PLAINLY.get(mistake["type"], mistake["msg"])
+        details.append({"where": where.encode(errors="replace").decode(), "message": words})
     return problem(422, f"Mistakes in the request: {len(mistakes):,}.", request_id, details)
+
+
+class Incoming:
+    """The body of a request as it comes in: read whole within the limits, or read on and thrown away."""
+
+    def __init__(self, scope: Any, receive: Any) -> None:
+        self.declared, self.receive, self.more = Headers(scope=scope).get("content-length", "0"), receive, True
+
+    async def _part(self) -> bytes:
+        message = await self.receive()
+        self.more = message.get("more_body", False)
+        return message.get("body", b"")
+
+    async def whole(self) -> Callable[[], Awaitable[Any]]:
+        """Return what gives the request with its body, or raise the refusal."""
+        too_large = HTTPException(413, f"The body has more than {MOST_BYTES:,} bytes: ask for fewer customers at once.")
+        if not self.declared.isdecimal() or int(self.declared) > MOST_BYTES:
+            raise too_large
+        body = bytearray()
+        try:
+            async with asyncio.timeout(SECONDS):
+                while self.more:
+                    body += await self._part()
+                    if len(body) > MOST_BYTES:  # of a body in chunks, which declares nothing
+                        raise too_large
+        except TimeoutError:
+            raise HTTPException(408, f"The body did not come in within {SECONDS} seconds.") from None
+        messages = [{"type": "http.request", "body": bytes(body)}]
+
+        async def replay() -> Any:
+            return messages.pop() if messages else await self.receive()
+
+        return replay
+
+    async def drained(self) -> None:
+        """Read on for a while: many a client reads no answer before it has sent all, and none once it is cut off."""
+        left = MOST_DRAINED
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                while self.more and left > 0:
+                    left -= len(await self._part())
 
 
 class Gate:
@@ -355,6 +454,7 @@ class Gate:
         start, status, given = time.perf_counter(), 0, Headers(scope=scope).get("x-request-id", "")
         request_id = given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        incoming = Incoming(scope, receive)
 
         async def answer(message: Any) -> None:
             nonlocal status
@@ -363,46 +463,40 @@ class Gate:
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
-        self.running += 1
         try:
-            await self.app(scope, await self._received(scope, receive), answer)
+            await self._let_in(scope, incoming, answer)
         except HTTPException as err:
             refusal = problem(err.status_code, err.detail, request_id, Connection="close", **(err.headers or {}))
-            await refusal(scope, receive, answer)
+            await self._turn_away(refusal, incoming, answer)
         except Exception as err:  # noqa: BLE001 (whatever it is, the answer is JSON)
             LOG.critical("%s %s\n%s", request_id, type(err).__name__, "".join(traceback.format_tb(err.__traceback__)))
             if not status:
                 await problem(500, "An error of the service: its log has more.", request_id)(scope, receive, answer)
         finally:
-            self.running -= 1
             path, spent = getattr(scope.get("route"), "path", "-"), time.perf_counter() - start
             LOG.info("%s %s %s %d %.1f ms", request_id, scope["method"], path, status, spent * 1e3)
 
-    async def _received(self, scope: Any, receive: Any) -> Any:
-        """Return what gives the request, whose body has come in whole, or raise the refusal."""
-        if self.running > MOST_AT_ONCE:
+    async def _let_in(self, scope: Any, incoming: Incoming, answer: Any) -> None:
+        """Hand a request on once its body has come in whole, or raise the refusal."""
+        if scope["path"] == "/health":  # always answered, whatever else goes on: it takes no body and is not counted
+            await self.app(scope, incoming.receive, answer)
+            return
+        if self.running >= MOST_AT_ONCE:
             raise HTTPException(503, f"{MOST_AT_ONCE} requests are being answered: try again.", {"Retry-After": "1"})
-        declared, body = Headers(scope=scope).get("content-length", "0"), bytearray()
-        too_large = HTTPException(413, f"The body has more than {MOST_BYTES:,} bytes: ask for fewer customers at once.")
-        if not declared.isdecimal() or int(declared) > MOST_BYTES:
-            raise too_large
+        self.running += 1
         try:
-            async with asyncio.timeout(SECONDS):
-                more = True
-                while more:
-                    message = await receive()
-                    body += message.get("body", b"")
-                    more = message.get("more_body", False)
-                    if len(body) > MOST_BYTES:  # of a body in chunks, which declares nothing
-                        raise too_large
-        except TimeoutError:
-            raise HTTPException(408, f"The body did not come in within {SECONDS} seconds.") from None
-        messages = [{"type": "http.request", "body": bytes(body)}]
+            await self.app(scope, await incoming.whole(), answer)
+        finally:
+            self.running -= 1
 
-        async def replay() -> Any:
-            return messages.pop() if messages else await receive()
-
-        return replay
+    @staticmethod
+    async def _turn_away(refusal: JSONResponse, incoming: Incoming, answer: Any) -> None:
+        """Send a refusal at once, and end it, which closes the connection, when the client had time to read it."""
+        start = {"type": "http.response.start", "status": refusal.status_code, "headers": refusal.raw_headers}
+        await answer(start)
+        await answer({"type": "http.response.body", "body": refusal.body, "more_body": True})
+        await incoming.drained()
+        await answer({"type": "http.response.body"})
 
 
 class Prompt(H11Protocol):
@@ -416,22 +510,44 @@ class Prompt(H11Protocol):
 # --------------------------------------------------------------------------------------------------- how it is started
 
 
+class Parser(argparse.ArgumentParser):
+    """Tells an error in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"service: {message}\n")
+
+
+def between(low: int, high: int) -> Callable[[str], int]:
+    """Return what reads a whole number within limits."""
+
+    def read(given: str) -> int:
+        if given.isdecimal() and low <= int(given) <= high:
+            return int(given)
+        raise argparse.ArgumentTypeError(f"{given!r} is no whole number from {low} to {high}")
+
+    return read
+
+
 def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options: arguments first, then the environment (LOYALTY_MODEL, LOYALTY_PORT, ...), then defaults."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 
-    def add(name: str, default: Any, told: str) -> None:
-        known = os.environ.get(f"LOYALTY_{name.upper()}", default)
-        parser.add_argument(f"--{name}", default=known, type=type(default), help=f"{told} (now: {known!r})")
+    def add(name: str, default: Any, told: str, kind: Callable[[str], Any] = str) -> None:
+        known = os.environ.get(f"LOYALTY_{name.upper().replace('-', '_')}", default)
+        parser.add_argument(f"--{name}", default=known, type=kind, help=f"{told} (now: {known!r})")
 
     add("model", "", "file that fit_clv(...).save wrote")
     add("log", "", "transactions for GET /metrics: a Parquet or CSV file, or 'folder/*.parquet'")
     add("customer", "customer_id", "their column of customers")
     add("date", "date", "their column of dates")
     add("amount", "amount", "their column of sums of money")
+    add("order", "", "their column of orders, where there is one: a return is taken off its order")
+    add("timezone", "", "zone whose midnight ends a day, as Europe/Madrid; needed where their times bear a zone")
+    add("returns", "net", "negative sums: net takes them off a purchase, drop leaves them out, error refuses them")
+    add("observed-until", "", "last day that is measured, as 2024-01-31; the last of the log where it is not given")
     add("host", "127.0.0.1", "address to listen at; 0.0.0.0 is every address of the machine")
-    add("port", 8000, "port to listen at; 0 is any that is free")
-    add("workers", 1, "processes, each with the model and the metrics")
+    add("port", 8000, "port to listen at; 0 is any that is free", between(0, 65_535))
+    add("workers", 1, "processes, each with the model and the metrics", between(1, 1_000))
     parser.add_argument("--demo", action="store_true", help="serve a model fitted on the CDNOW log, and its metrics")
     return parser.parse_args(arguments)
 

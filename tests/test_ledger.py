@@ -185,3 +185,14 @@ def test_of_a_purchase_returned_whole_nothing_is_left(returned):
     with logs.opened([*rows, (2, "2024-01-01", 5.0)]) as tx:
         spend = tx.collect(tx.customers.sort("customer"))["spend"].to_pylist()
         assert spend == [0.0, 5.0]
+
+
+@pytest.mark.parametrize("occasion", [{}, {"observed_from": "2024-01-01"}])
+def test_of_purchases_returned_together_nothing_is_left(occasion):
+    assert 0.7 + (0.1 - 0.8) < 0.0  # the trap: the return is booked to the second purchase
+    rows = [(1, "2024-01-01", 0.7), (1, "2024-01-02", 0.1), (1, "2024-01-03", -0.8), (2, "2024-01-01", 5.0)]
+    rows += [(2, "2023-12-01", 1.0)] if occasion else []
+    with logs.opened(rows, **occasion) as tx:
+        found = tx.collect(tx.customers.sort("customer"))
+        assert found["spend"].to_pylist() == [0.0, 5.0]
+        assert not {name for name in found.column_names if name.startswith("gross")}

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import duckdb
@@ -9,7 +10,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loyalty.places import Places
@@ -40,6 +41,28 @@ def test_an_engine_finds_the_same_places(values):
     frame = nw.from_native(duckdb.from_arrow(pa.table({"v": pa.array(values, pa.float64())})))
     found = frame.select(place=places.column(nw.col("v"))).collect("pyarrow")["place"].to_list()
     assert found == places.of(values).astype(np.int64).tolist()
+
+
+def test_coarser_places_by_hand():
+    places = Places(2, coarser=1)
+    assert places.unit == 0.1
+    found = places.of([0.0, 0.004, 0.01, 0.1, 0.11, -0.004, -0.01, -0.1, -0.11, math.inf, math.nan])
+    assert found[:-1].tolist() == [0, 0, 1, 1, 2, 0, -1, -1, -2, math.inf]
+    assert math.isnan(found[-1])
+    # Whatever digits the sums end in, the coarser place is that of the cents.
+    assert 0.1 + 0.2 > 0.3
+    assert places.of([0.1 + 0.2, 0.3, 0.7 + 0.1, 0.8]).tolist() == [3, 3, 8, 8]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.floats(-1e90, 1e90, allow_nan=False), min_size=1, max_size=20), st.integers(1, 12))
+def test_an_engine_finds_the_same_coarser_places(values, coarser):
+    places = replace(Places.for_largest(max(map(abs, values))), coarser=coarser)
+    frame = nw.from_native(duckdb.from_arrow(pa.table({"v": pa.array(values, pa.float64())})))
+    found = frame.select(place=places.column(nw.col("v"))).collect("pyarrow")["place"].to_list()
+    assert found == places.of(values).astype(np.int64).tolist()
+    fine = [int(place) for place in replace(places, coarser=0).of(values)]
+    assert found == [math.copysign(1, place) * -(-abs(place) // 10**coarser) for place in fine]
 
 
 def test_halves_go_up_and_what_is_no_number_stays_so():

@@ -17,7 +17,7 @@ import pytest
 
 import loyalty as ly
 import sources
-from loyalty.errors import ClosedError, InvalidArgument, UnsupportedSource
+from loyalty.errors import ClosedError, ColumnError, InvalidArgument, UnsupportedSource
 from loyalty.grouping import measure
 from loyalty.transactions import Transactions, transactions
 
@@ -1053,7 +1053,7 @@ def test_files_changed_later_are_refused(parquet):
         assert groups_of(tx, by="by") == {"x": 1, "y": 1}
         before = customers(tx)
         parquet.write_bytes(parquet.read_bytes() + b" ")
-        with pytest.raises(UnsupportedSource, match=r"changed since they were opened.*open them again"):
+        with pytest.raises(UnsupportedSource, match=r"changed since they were opened.*[Oo]pen them again"):
             tx.first_values("amount")
         assert customers(tx) == before
         assert groups_of(tx, by="by") == {"x": 1, "y": 1}
@@ -1076,7 +1076,6 @@ def test_paths_lists_and_globs(tmp_path, parquet):
         (str(parquet), 2),
         (str(tmp_path / "*.parquet"), 2),
         ([str(parquet), more], 4),
-        ([parquet, more, str(parquet)], 6),
         ([str(tmp_path / "*.p*q*")], 4),
     ):
         with transactions(data) as tx:
@@ -1148,7 +1147,8 @@ def test_text_files_with_columns_in_another_order(tmp_path):
     (tmp_path / "2.csv").write_text("amount,customer_id,extra,date\n2,b,x,2024-01-05\n")
     with transactions([tmp_path / "1.csv", tmp_path / "2.csv"]) as tx:
         assert purchases(tx) == {("a", "01-05"): 1.0, ("b", "01-05"): 2.0}
-        assert groups_of(tx, by="extra") == {"x": 1, None: 1}
+        with pytest.raises(ColumnError, match=r"'extra' is in the file '.*2.csv' but not in '.*1.csv'"):
+            groups_of(tx, by="extra")
 
 
 def test_parquet_with_nested_columns(tmp_path):

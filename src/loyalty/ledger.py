@@ -242,15 +242,25 @@ def net_of_returns(bought: Frame, booked: Frame, rules: Rules) -> Frame:
     mixed = nw.concat([bought.join(touched, on="customer", how="semi").select(*names), booked.select(*names)])
     day = [] if "day" in rules.key else [nw.col("day").min()]
     sums = [nw.col(name).sum() for name in rules.sums]
-    gross = {f"gross_{name}": nw.col(name).abs() for name in rules.sums}
-    mixed = mixed.with_columns(**gross)
-    netted = mixed.group_by(*rules.key).agg(*sums, *(nw.col(name).sum() for name in gross), *day)
-    left = [
-        nw.when(nw.col(name).abs() > _ROUNDING * nw.col(f"gross_{name}")).then(nw.col(name)).otherwise(nw.lit(0.0))
+    netted = mixed.group_by(*rules.key).agg(*sums, *_gross(rules), *day)
+    netted = netted.with_columns(*_left(rules)).select(*names)
+    return nw.concat([bought.join(touched, on="customer", how="anti").select(*names), netted])
+
+
+def _gross(rules: Rules) -> list[nw.Expr]:
+    """Return the aggregates that sum money without its sign: what `_left` measures a sum against."""
+    return [nw.col(name).abs().sum().alias(f"gross_{name}") for name in rules.sums]
+
+
+def _left(rules: Rules) -> list[nw.Expr]:
+    """Return sums of money, 0 for those of which nothing is left but the last digits of floats."""
+    return [
+        nw.when(nw.col(name).abs() > _ROUNDING * nw.col(f"gross_{name}"))
+        .then(nw.col(name))
+        .otherwise(nw.lit(0.0))
+        .alias(name)
         for name in rules.sums
     ]
-    netted = netted.with_columns(**dict(zip(rules.sums, left, strict=True))).select(*names)
-    return nw.concat([bought.join(touched, on="customer", how="anti").select(*names), netted])
 
 
 def booked_outside(booked: Frame, rules: Rules) -> Frame:
@@ -287,7 +297,10 @@ def customers(bought: Frame, rules: Rules) -> Frame:
         nw.col("day").max().alias("last_day"),
         nw.len().alias("purchases"),
         *(nw.col(name).sum() for name in rules.sums),
+        *_gross(rules),
     )
+    # A return may be booked to one purchase and outweigh it by what another one brought: 0.7 + (0.1 - 0.8) is 0.
+    base = base.with_columns(*_left(rules)).drop(*(f"gross_{name}" for name in rules.sums))
     if rules.history:
         base = base.join(first_days(bought), on="customer", how="inner")
     else:
@@ -319,7 +332,8 @@ def calendar(rules: Rules, period: periods.PeriodName) -> pa.Table:
     import pyarrow as pa
 
     days = np.arange(min(rules.data_from, rules.window.first), rules.window.last + 1, dtype=np.int32)
-    return pa.table({"calendar_day": days, "period": periods.period_index(days, period)})
+    found = periods.period_index(days, period).astype(np.int32)  # half as wide in every group and window
+    return pa.table({"calendar_day": days, "period": found})
 
 
 def with_period(frame: Frame, days: Frame, day: str = "day", into: str = "period") -> Frame:
@@ -330,12 +344,12 @@ def with_period(frame: Frame, days: Frame, day: str = "day", into: str = "period
 def activity(bought: Frame, people: Frame, days: Frame, rules: Rules) -> Frame:
     """Return one row per customer and period of the window with a purchase; `days` is the attached `calendar`.
 
-    Columns: `customer`, `period`, `spend`, `purchases`, `next_period` and `next_spend` (the customer's next row;
-    null where there is none), `first_period` (of the very first purchase, history included).
+    Columns: `customer`, `period`, `spend`, `next_period` and `next_spend` (the customer's next row; null where there
+    is none), `first_period` (of the very first purchase, history included).
     """
     inside = bought.filter(nw.col("day") >= rules.window.first) if rules.history else bought
     inside = with_period(inside.select("customer", "spend", "day"), days)
-    active = inside.group_by("customer", "period").agg(nw.col("spend").sum(), purchases=nw.len())
+    active = inside.group_by("customer", "period").agg(nw.col("spend").sum())
     following = [
         nw.col(name).shift(-1).over("customer", order_by="period").alias(f"next_{name}") for name in ("period", "spend")
     ]

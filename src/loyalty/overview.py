@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,25 @@ class Overview:
     _counts: Mapping[str, Any] = field(repr=False)
 
     def __getitem__(self, name: str) -> Estimate:
-        """Return an estimate by its name."""
+        """Return an estimate by its name.
+
+        Raises:
+            InvalidArgument: There is none of that name (also a KeyError).
+        """
+        if name not in self.estimates:
+            why = f" ({self.missing[name]})" if name in self.missing else ""
+            raise tables.UnknownName(f"there is no estimate {name!r}{why}: there are {', '.join(self.estimates)}.")
         return self.estimates[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the estimates."""
+        return iter(self.estimates)
+
+    def __len__(self) -> int:
+        return len(self.estimates)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.estimates
 
     def __repr__(self) -> str:
         return str(self)

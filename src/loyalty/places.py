@@ -32,9 +32,12 @@ class Places:
 
     Attributes:
         digits: Decimals kept; negative where the largest sum is too large for cents.
+        coarser: Powers of ten by which these multiples are gathered further, away from zero: of a negative sum the
+            place stays negative, and 0 has one of its own.
     """
 
     digits: int
+    coarser: int = 0
 
     @classmethod
     def for_largest(cls, largest: float | None) -> Places:
@@ -52,12 +55,16 @@ class Places:
     @property
     def unit(self) -> float:
         """How far apart two places are."""
-        return float(f"1e{-self.digits}")
+        return float(f"1e{self.coarser - self.digits}")
 
     def column(self, values: nw.Expr) -> nw.Expr:
         """Return the places of a column, as an expression of whole numbers."""
         scaled: nw.Expr = self._scaled(values)
-        return (scaled + 0.5).floor().cast(nw.Int64)
+        fine = (scaled + 0.5).floor()
+        if self.coarser:  # of whole numbers, so that the last digits of a sum cannot move it to another place
+            gathered = fine / 10.0**self.coarser
+            fine = nw.when(fine < 0.0).then(gathered.floor()).otherwise(gathered.ceil())
+        return fine.cast(nw.Int64)
 
     def of(self, values: Any) -> NDArray[np.float64]:
         """Return the places of an array, as floats that hold whole numbers; NaN and infinity stay what they are."""
@@ -65,6 +72,9 @@ class Places:
 
         with np.errstate(over="ignore"):
             found: NDArray[np.float64] = np.floor(self._scaled(np.asarray(values, np.float64)) + 0.5)
+        if self.coarser:
+            gathered = found / 10.0**self.coarser
+            found = np.where(found < 0.0, np.floor(gathered), np.ceil(gathered))
         return found
 
     def _scaled(self, values: Any) -> Any:

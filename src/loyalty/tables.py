@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["EstimateSet", "Grouped", "Table", "native"]
+__all__ = ["EstimateSet", "Grouped", "Table", "UnknownName", "native"]
 
 _SHOWN_ROWS = 20
 _SHOWN_GROUPS = 40
@@ -29,8 +29,8 @@ class _UnknownColumn(ColumnError, KeyError):
     __str__ = Exception.__str__  # KeyError would quote the message
 
 
-class _UnknownGroup(InvalidArgument, KeyError):
-    """A group that there is not."""
+class UnknownName(InvalidArgument, KeyError):
+    """A group or an estimate that a result lacks: also a KeyError, which mappings raise."""
 
     __str__ = Exception.__str__
 
@@ -205,7 +205,7 @@ class Grouped(Mapping[Any, Result], Generic[Result]):
         if group not in self.results:
             there = ", ".join(map(repr, list(self.results)[:10])) or "none"
             more = f", … ({len(self):,} in all)" if len(self) > 10 else ""
-            raise _UnknownGroup(f"there is no group {group!r} of {self.by}: the groups are {there}{more}.")
+            raise UnknownName(f"there is no group {group!r} of {self.by}: the groups are {there}{more}.")
         return self.results[group]
 
     def __iter__(self) -> Iterator[Any]:

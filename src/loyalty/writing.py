@@ -195,7 +195,7 @@ def _told(path: Any, kinds: tuple[type[Exception], ...] = (OSError,)) -> Iterato
 
 
 def _taken(path: Any) -> OutputError:
-    return OutputError(f"{_named(path)} is there already: choose another name, or say that it may be replaced.")
+    return OutputError(f"{_named(path)} is there already: choose another name, or remove it first.")
 
 
 def _unwritable(path: Any, why: str | Exception) -> OutputError:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import loyalty as ly
 import sources
+from conformance.answers import Ranked
 
 GAMMA_GAMMA = "GammaGamma"
 WALLET = "wallet"
@@ -97,10 +98,10 @@ QUESTIONS = {
     "spend_distribution(by)": question(lambda case: ly.spend_distribution(case.tx, **_by), needs=["shop"]),
     "upsell_ratio": question(lambda case: ly.upsell_ratio(case.tx), needs=["product"]),
     "upsell_ratio(by)": question(lambda case: ly.upsell_ratio(case.tx, **_by), needs=["product", "shop"]),
-    "historical_value": question(lambda case: _with_customers(ly.historical_value(case.tx, 0.3))),
+    "historical_value": question(lambda case: _ranked(ly.historical_value(case.tx, 0.3), "value")),
     "historical_value(columns)": question(
-        lambda case: _with_customers(
-            ly.historical_value(case.tx, "margin", service_cost="service", acquisition_cost="won")
+        lambda case: _ranked(
+            ly.historical_value(case.tx, "margin", service_cost="service", acquisition_cost="won"), "value"
         ),
         needs=["margin", "service", "won"],
     ),
@@ -118,13 +119,13 @@ QUESTIONS = {
         lambda case: ly.share_of_wallet(case.tx, case.native(case.log.panel, "panel"), seller="seller", own="us"),
         needs=[WALLET],
     ),
-    "pareto": question(lambda case: _with_customers(ly.pareto(case.tx))),
+    "pareto": question(lambda case: _ranked(ly.pareto(case.tx), "value")),
     "pareto(profit)": question(
-        lambda case: _with_customers(ly.pareto(case.tx, 0.2, 0.8, value="profit")), needs=["cost"]
+        lambda case: _ranked(ly.pareto(case.tx, 0.2, 0.8, value="profit"), "value"), needs=["cost"]
     ),
     "pareto(by)": question(lambda case: ly.pareto(case.tx, **_by), needs=["shop"]),
-    "rfm": question(lambda case: _with_customers(ly.rfm(case.tx))),
-    "rfm(bins)": question(lambda case: _with_customers(ly.rfm(case.tx, 12))),
+    "rfm": question(lambda case: _ranked(ly.rfm(case.tx), "rfm_score")),
+    "rfm(bins)": question(lambda case: _ranked(ly.rfm(case.tx, 12), "r")),
     "rfm(by)": question(lambda case: ly.rfm(case.tx, 3, **_by), needs=["shop"]),
     "overview": question(lambda case: ly.overview(case.tx)),
     "summarize": question(lambda case: [ly.summarize(case.tx), ly.summarize(case.tx).to_native()]),
@@ -153,7 +154,7 @@ QUESTIONS = {
         lambda case: case.fit("ParetoNBD").expected_purchases(case.summary(), horizon="365d"), only=FITTED
     ),
     "fit_clv": question(lambda case: case.clv_model(), only=FITTED),
-    "fit_clv(score)": question(lambda case: _with_customers(case.clv_model().score(case.tx)), only=FITTED),
+    "fit_clv(score)": question(lambda case: _ranked(case.clv_model().score(case.tx), "clv"), only=FITTED),
     "clv": question(
         lambda case: _valued(ly.clv(case.tx, margin=0.3, model=case.fit("BGNBD"), spend_model=case.fit(GAMMA_GAMMA))),
         only=FITTED,
@@ -204,6 +205,11 @@ def _with_customers(result):
     return [result, result.customers]
 
 
+def _ranked(result, column):
+    """Return a result, and its customers, who come with the highest of a column first."""
+    return [result, Ranked(result.customers, column)]
+
+
 def _history(found):
     """Return a customer's history with the id as text, as CSV files have it."""
     return {**found.to_dict(), "customer": sources.text(found.customer)}
@@ -212,4 +218,4 @@ def _history(found):
 def _valued(value):
     """Return what a customer value tells, its tables among it."""
     tables = [value.concentration(), value.alive_by_recency(), value.top_share(0.2)]
-    return [value, value.customers, *tables]
+    return [value, Ranked(value.customers, "clv"), *tables]

@@ -17,7 +17,7 @@ import loyalty as ly
 import sources
 from conformance import answers, awkward, plan
 from conformance.questions import Case, ask, on_money
-from loyalty.errors import LoyaltyError, LoyaltyWarning
+from loyalty.errors import LoyaltyWarning
 
 FOR_SMALL_DATA = {
     "spark.sql.adaptive.enabled": "false",
@@ -25,7 +25,8 @@ FOR_SMALL_DATA = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.shuffle.partitions": "2",
 }
-DEFAULTS = "orders"  # the log that does without them
+IDS = {"csv": "String"}  # engines whose ids are not of the type that they were: a file of text says nothing of it
+DEFAULTS = ("cdnow", "orders")  # the logs that do without them
 
 
 @functools.cache
@@ -38,22 +39,25 @@ def expected(log):
 
 
 def answer(name, case):
-    """Return the answer to a question in canonical form; an error is an answer too, by its kind."""
+    """Return the answer to a question in canonical form: all have one, so an error fails."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LoyaltyWarning)
-        try:
-            return answers.canonical(ask(name, case))
-        except LoyaltyError as err:
-            return {"error": type(err).__name__}
+        return answers.canonical(ask(name, case))
+
+
+def wanted(engine, log, name):
+    """Return the answer that an engine has to give: that of pandas, but for the type of ids in some."""
+    answer = expected(log)[name]
+    return answers.with_ids(answer, IDS[engine]) if engine in IDS else answer
 
 
 @contextmanager
 def for_small_data(engine, log):
     """Have Spark not plan anew between stages, nor compile: for some hundred rows that is most of the time.
 
-    One log goes through everything that Spark does by default.
+    CDNOW, and the log with decimals, go through everything that Spark does by default.
     """
-    if engine != "spark" or log == DEFAULTS:
+    if engine != "spark" or log in DEFAULTS:
         yield
         return
     import spark_cluster
@@ -83,8 +87,8 @@ def test_conformance(engine, log, tmp_path):
             start = time.perf_counter()
             try:
                 found = answer(name, case)
-                apart = list(answers.differences(expected(log)[name], found, tolerance=tolerance))[:4]
-                far = 0.0 if apart else answers.farthest(expected(log)[name], found)
+                apart = list(answers.differences(wanted(engine, log, name), found, tolerance=tolerance))[:4]
+                far = 0.0 if apart else answers.farthest(wanted(engine, log, name), found)
             except Exception as err:  # noqa: BLE001 (all questions are to be asked, whatever happens)
                 apart, far = [f"{type(err).__name__}: {err}"[:600]], 0.0
             record(engine, log, name, not apart, time.perf_counter() - start, far)

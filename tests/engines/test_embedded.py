@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import loyalty as ly
+from loyalty.engines.once import Once
 from loyalty.errors import InvalidArgument, UnsupportedSource
 
 FRAME = pd.DataFrame(
@@ -78,6 +79,20 @@ def test_a_slow_table_keeps_no_other_thread_waiting():
         done.set()
         builder.join(20)
     assert len(found) == 1
+
+
+def test_an_interrupt_just_after_a_table_was_built_is_no_lasting_harm(monkeypatch):
+    def interrupted(self, name, make):
+        make()
+        raise KeyboardInterrupt
+
+    with ly.transactions(FRAME) as tx:
+        with monkeypatch.context() as patched:
+            patched.setattr(Once, "build", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                tx.activity("month")
+        assert len(tx.collect(tx.activity("month"))) == 4
+        assert len(tx.collect(tx.activity("month"))) == 4
 
 
 def test_times_with_and_without_a_zone_in_one_column_are_told_apart():

@@ -99,6 +99,20 @@ def test_a_row_per_customer_is_written(source, limit, tmp_path):
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.parametrize(
+    ("label", "kind"),
+    [("VALUE", "pandas"), ("VALUE", "pandas-categorical"), ("VALUE", "polars"), ("", "pandas"), (0, "pandas")],
+)
+def test_the_columns_are_called_the_same_in_frame_and_file(label, kind, tmp_path):
+    frame = LOG.head(3).rename(columns={"customer_id": label})
+    with ly.transactions(sources.make(kind, frame, tmp_path, label), customer=label) as tx:
+        result = ly.pareto(tx)
+        result.to_parquet(tmp_path / "out.parquet")
+        columns = list(result.customers.columns)
+    assert columns[:2] == ["customer_id" if label != 0 else 0, "value"]
+    assert pq.read_schema(tmp_path / "out.parquet").names == list(map(str, columns))
+
+
 def test_dates_and_ids_keep_their_types(tmp_path):
     frame = LOG.assign(customer_id=LOG["customer_id"].astype("int16"))
     with ly.transactions(frame) as tx:

@@ -1,5 +1,6 @@
 """What can go wrong with files, disks and memory: an error that names the file and the way out, and nothing left."""
 
+import decimal
 import gc
 import os
 import re
@@ -130,6 +131,60 @@ def test_types_that_hold_the_same_values(place, column, kind):
     rewrite(place, cast(column, kind))
     with opened(place) as tx:
         assert (ly.overview(tx).to_dict(), tx.n_customers) == expected
+
+
+@pytest.mark.parametrize("missing", ["a", "b", "c"])
+@pytest.mark.parametrize(
+    ("column", "kinds"),
+    [
+        ("customer_id", ("int64", "float64")),
+        ("customer_id", ("string", "int64")),
+        ("amount", ("float64", "string")),
+    ],
+)
+def test_a_file_of_nulls_hides_no_difference_between_the_others(place, missing, column, kinds):
+    def nulls(table):
+        return table.set_column(table.column_names.index(column), column, pa.nulls(len(table)))
+
+    others = [name for name in "abc" if name != missing]
+    pq.write_table(log(), place / "log" / "c.parquet")
+    rewrite(place, nulls, missing)
+    for name, kind in zip(others, kinds, strict=True):
+        rewrite(place, cast(column, kind), name)
+    said = rf"column '{column}' is of type .* in the file '.*{others[0]}\.parquet' and of type .*{others[1]}\.parquet'"
+    with pytest.raises(ColumnError, match=said):
+        opened(place)
+
+
+SUM = decimal.Decimal("1234567.89")
+
+
+@pytest.mark.parametrize(
+    ("amounts", "total"),
+    [
+        ((pa.array([SUM], pa.decimal128(12, 2)), pa.array([0.5])), 1234568.39),
+        ((pa.array([SUM], pa.decimal128(12, 2)), pa.array([2**53], pa.int64())), 2**53 + 1234567.89),
+        ((pa.array([SUM], pa.decimal128(12, 2)), pa.array([SUM], pa.decimal128(30, 8))), 2469135.78),
+        ((pa.array([1234567.89]), pa.array([0.5], pa.float32())), 1234568.39),
+        ((pa.array([2**24 + 1], pa.int64()), pa.array([0.5])), 2**24 + 1.5),
+        ((pa.array([2**24 + 1], pa.uint32()), pa.nulls(1), pa.array([SUM], pa.decimal128(12, 2))), 18011784.89),
+        ((pa.array([SUM], pa.decimal128(12, 2)), pa.array([0.5], pa.float32())), None),
+        ((pa.array([2**24 + 1], pa.int64()), pa.array([0.5], pa.float32())), None),
+        ((pa.array([SUM], pa.decimal128(12, 2)), pa.array([1], pa.decimal128(38, 0))), None),
+        ((pa.array([1.0]), pa.array([0.5], pa.float32()), pa.array([SUM], pa.decimal128(12, 2))), None),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_sums_of_money_of_several_types_stay_as_they_are(tmp_path, amounts, total, turned):
+    for place, array in enumerate(amounts[::-1] if turned else amounts):
+        row = {"customer_id": pa.array([1]), "date": pa.array(["2024-01-05"]), "amount": array}
+        pq.write_table(pa.table(row), tmp_path / f"{place}.parquet")
+    if total is None:
+        with pytest.raises(ColumnError, match="would be cast to the other in silence"):
+            ly.transactions(str(tmp_path / "*.parquet"))
+        return
+    with ly.transactions(str(tmp_path / "*.parquet"), invalid="exclude") as tx:
+        assert tx.customers.select("spend").collect().item() == pytest.approx(total, rel=1e-15)
 
 
 def test_text_files_that_lack_a_column(tmp_path):

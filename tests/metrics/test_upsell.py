@@ -50,6 +50,14 @@ def test_by_hand():
     assert str(ratio).startswith("Upsell ratio: 0.667 (95 % interval ")
 
 
+@pytest.mark.parametrize("most", [0, 2, 3])  # three product types: compared as texts, as texts, and as numbers
+def test_many_product_types_count_as_few(monkeypatch, most):
+    monkeypatch.setattr(upsell, "_MOST_NUMBERED", most)
+    with opened(GOLDEN) as tx:
+        ratio = upsell_ratio(tx)
+    assert (ratio.numerator, ratio.denominator, ratio.n, ratio.excluded) == (2, 3, 5, 2)
+
+
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
 def test_limits_are_the_roots_of_wilsons_equation_mapped(confidence):
     from scipy.stats import norm

@@ -1,3 +1,4 @@
+import gc
 import json
 import math
 import statistics
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import loyalty as ly
+import sources
 from loyalty import plots
-from loyalty.errors import ColumnError, EmptyData, InvalidArgument, InvalidRows
+from loyalty.errors import ClosedError, ColumnError, EmptyData, InvalidArgument, InvalidRows
 from loyalty.metrics.wallet import share_of_wallet
 from other_tables import as_source
 
@@ -224,8 +226,16 @@ def test_all_spent_with_us_is_not_above_one():
         shares = share_of_wallet(tx, wallet([(1, 0.3), (2, 5.0)]))
         people = shares.customers.set_index("customer_id")
     assert people["share"][1] > 1
-    assert people["share"][2] < 0
+    assert people["share"][2] == 0
     assert (shares.above_one, shares.below_zero) == (0, 0)
+
+
+def test_more_returned_than_bought_by_rounding_alone_is_not_below_zero(golden):
+    panel = pd.DataFrame([(1, "us", 0.7), (1, "us", 0.1), (1, "us", -0.8), (1, "them", 5.0)],
+                         columns=["customer_id", "seller", "amount"])  # fmt: skip
+    shares = share_of_wallet(golden, panel, seller="seller", own="us")
+    assert abs(shares.customers["share"][0]) < 1e-15
+    assert shares.below_zero == 0
 
 
 @pytest.mark.parametrize("grouped", [{"by": "town"}, {"cohort": "month"}])
@@ -559,6 +569,73 @@ def test_results_do_not_change_with_the_callers_frame():
         # Nor does another wallet on the same transactions disturb it.
         share_of_wallet(tx, table)
         assert shares.customers["category_spend"].sum() == before["category_spend"].sum()
+
+
+def as_dict(frame):
+    return frame.set_index("customer_id").sort_index().to_dict()
+
+
+def test_a_wallet_is_read_once(tmp_path, monkeypatch):
+    path, table = tmp_path / "wallet.csv", wallet([("a", 10.0), ("b", 40.0)])
+    table.to_csv(path, index=False)
+    with ly.transactions(log([("a", 5.0, "2024-01-05"), ("b", 10.0, "2024-01-06")])) as tx:
+        reads, attach = [], tx.engine.attach_source
+        monkeypatch.setattr(
+            tx.engine, "attach_source", lambda *args, **named: reads.append(1) or attach(*args, **named)
+        )
+        shares = share_of_wallet(tx, path)
+        drawn = share_of_wallet(tx, path, method="bootstrap", by="date")
+        before = as_dict(shares.customers)
+        table.assign(category_spend=-1000.0).to_csv(path, index=False)
+        assert as_dict(shares.customers) == before
+        assert before["share"] == {"a": 0.5, "b": 0.25}
+        group = drawn[pd.Timestamp("2024-01-05")] if pd.Timestamp("2024-01-05") in drawn else next(iter(drawn.values()))
+        assert group.customers["category_spend"].tolist() == [10.0]
+        path.unlink()
+        assert as_dict(shares.customers) == before
+        assert len(reads) == 2
+
+
+@sources.every_far
+def test_a_wallet_on_a_far_engine_is_read_once(source, tmp_path, monkeypatch):
+    rows = [("a", 5.0, "2024-01-05"), ("b", 10.0, "2024-01-06"), ("c", 1.0, "2024-01-06")]
+    table = wallet([("a", 10.0), ("b", 25.0), ("b", 15.0), (None, -3.0), ("d", None)])
+    with sources.opened(source, log(rows), tmp_path) as tx:
+        attached = []
+        attach = tx.engine.attach_source
+        monkeypatch.setattr(
+            tx.engine, "attach_source", lambda *args, **named: attached.append(1) or attach(*args, **named)
+        )
+        shares = share_of_wallet(tx, table)
+        del shares
+        shares = share_of_wallet(tx, table)
+        people = {key: row["share"] for key, row in sources.rows(shares.customers).items()}
+        assert people == {"a": 0.5, "b": 0.25}
+        assert (shares.rows_without_id, shares.missing_wallet, shares.without_wallet) == (1, 1, 1)
+        assert len(attached) == 2
+
+
+def kept_wallets(tx):
+    tables = tx.engine._root.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    return sum(name.startswith("wallet") for (name,) in tables)
+
+
+def test_forgotten_wallets_are_dropped():
+    with ly.transactions(log(LOG)) as tx:
+        one = share_of_wallet(tx, wallet(WALLET))
+        people = as_dict(one.customers)
+        for _ in range(5):
+            share_of_wallet(tx, wallet([(1, 100.0)]))
+        with pytest.raises(InvalidRows):
+            share_of_wallet(tx, wallet([(1, -5.0)]))
+        gc.collect()
+        two = share_of_wallet(tx, wallet([(1, 200.0)]))
+        assert kept_wallets(tx) == 2
+        assert as_dict(one.customers).keys() == people.keys()
+        assert two.overall.value == 0.25
+    with pytest.raises(ClosedError):
+        two.customers  # noqa: B018
+    del one, two  # after the engine is closed
 
 
 def test_threads():

@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 import sources
 from loyalty.datasets import cdnow
 from loyalty.errors import ClosedError, EmptyData, InvalidArgument, MissingData
+from loyalty.segments import standings
 from loyalty.segments.pareto import pareto
 from loyalty.segments.standings import Curve, Standings
 from loyalty.tables import Grouped
@@ -221,6 +222,26 @@ def test_negative_values_count_and_leave_no_gini():
     assert pareto(transactions(log_of([60.0, -20.0, -30.0])), 1.0).flag([-30.0, -30.1]).is_top.tolist() == [True, False]
 
 
+def test_the_sign_of_a_last_digit_is_no_sign():
+    assert 0.7 + (0.1 - 0.8) < 0.0  # the trap
+    frame = pd.DataFrame({"customer_id": ["a", "a", "a", "b", "c"], "amount": [0.7, 0.1, -0.8, 5.0, 15.0]})
+    frame["date"] = pd.Timestamp("2024-01-01") + pd.to_timedelta([0, 1, 2, 0, 0], unit="D")
+    for options in ({}, {"value": "profit"}):
+        result = pareto(transactions(frame.assign(cost=frame["amount"] / 2), cost="cost"), **options)
+        assert result.gini.value == pytest.approx(1 / 2)  # (2·5 + 2·15 + 2·10) / (2·3·20)
+        assert "negative" not in str(result)
+        assert result.customers["value"].tolist()[2] == 0.0
+    rows = pa.table({"place": [7, 0], "n": [1, 2], "lowest": [7.0, -1e-17], "highest": [7.0, 1e-17]})
+    assert Standings.of_places(rows).negative == 0
+
+
+def test_costs_that_eat_all_but_the_last_digits_leave_no_profit():
+    frame = log_of([0.3, 0.6], cost=[0.1 + 0.2, 0.1 + 0.2 + 0.3])
+    assert (frame["cost"] != frame["amount"]).any()
+    with pytest.raises(EmptyData, match="sums to 0"):
+        pareto(transactions(frame, cost="cost"), value="profit")
+
+
 def test_one_customer():
     result = of([12.0])
     assert (result.revenue_share.value, result.customer_share.value, result.gini.value) == (1.0, 1.0, 0.0)
@@ -278,6 +299,94 @@ def test_customers_come_sorted_highest_first():
         "customer_id", "value", "rank", "cumulative_customers", "cumulative_value", "is_top", "is_vital",
     ]  # fmt: skip
     assert values.dtypes[["is_top", "is_vital"]].tolist() == [np.dtype(bool)] * 2
+
+
+# -------------------------------------------------------------------------------------------- values that all differ
+
+
+def collected(tx, monkeypatch):
+    """Return a list that the number of rows of every collected table is added to."""
+    rows, collect = [], tx.engine.collect
+
+    def watched(frame):
+        found = collect(frame)
+        rows.append(found.num_rows)
+        return found
+
+    monkeypatch.setattr(tx.engine, "collect", watched)
+    return rows
+
+
+@pytest.mark.parametrize("n", [500, 4000])
+def test_what_leaves_the_engine_is_bounded(n, monkeypatch):
+    values = np.random.default_rng(n).lognormal(4, 1.2, n)
+    with transactions(log_of(values)) as tx:
+        exact = pareto(tx, 0.2, 0.8)
+        assert exact.places.coarser == 0
+        monkeypatch.setattr(standings, "MOST_PLACES", 300)
+        rows = collected(tx, monkeypatch)
+        result = pareto(tx, 0.2, 0.8)
+        assert max(rows) <= 300
+        unit, mean = result.places.unit, values.mean()
+        frame = result.customers
+    assert unit > exact.places.unit
+    assert any(f"customers within {unit:g} of each other may count as equal" in note for note in result.notes)
+    assert not any("of each other" in note for note in exact.notes)
+    # Sums are exact; what is not known is the order within a unit: a customer is misplaced by one at most.
+    assert result.revenue_share.denominator == pytest.approx(values.sum(), rel=1e-12)
+    assert result.revenue_share.value == pytest.approx(exact.revenue_share.value, abs=0.2 * unit / mean)
+    assert result.gini.value == pytest.approx(exact.gini.value, abs=unit / (2 * mean))
+    assert result.gini.value <= exact.gini.value + 1e-12
+    assert result.vital_customers == pytest.approx(exact.vital_customers, abs=n * 0.02)
+    for share in ("revenue_share", "gini"):
+        one, two = getattr(exact, share), getattr(result, share)
+        assert two.high - two.low == pytest.approx(one.high - one.low, rel=0.05)
+    flags = result.flag(values)
+    assert flags.is_top.sum() == frame["is_top"].sum() == result.top_customers + result.top_ties
+    assert len(frame) == n
+
+
+def test_coarse_values_keep_their_sign(monkeypatch):
+    monkeypatch.setattr(standings, "MOST_PLACES", 20)
+    values = np.append(np.random.default_rng(1).uniform(0.0, 1e6, 200), [0.0, 0.0, -0.25, 0.25])
+    result = of(values)
+    assert result.places.unit >= 1e4
+    assert "1 customers have a negative revenue" in result.notes
+    ranks = result.customers.set_index("customer_id")["rank"]
+    assert ranks[[200, 201, 202]].tolist() == [202, 202, 204]
+    assert ranks[203] < 202
+
+
+def test_groups_are_bounded_together(monkeypatch):
+    values = np.random.default_rng(3).lognormal(4, 1, 600)
+    with transactions(log_of(values, shop=np.arange(600) % 3)) as tx:
+        monkeypatch.setattr(standings, "MOST_PLACES", 100)
+        rows = collected(tx, monkeypatch)
+        grouped = pareto(tx, by="shop")
+        assert max(rows) <= 100
+    for shop, result in grouped.items():
+        mine = values[np.arange(600) % 3 == shop]
+        assert result.revenue_share.denominator == pytest.approx(mine.sum(), rel=1e-12)
+
+
+@sources.every_far
+def test_what_leaves_a_far_engine_is_bounded(source, tmp_path, monkeypatch):
+    values = np.append(np.random.default_rng(9).lognormal(4, 1.2, 300), [0.0, -3.0])
+    monkeypatch.setattr(standings, "MOST_PLACES", 60)
+    with sources.opened(source, log_of(values), tmp_path) as tx:
+        rows = collected(tx, monkeypatch)
+        result = pareto(tx)
+        assert max(rows) <= 60
+    here = of(values)
+    assert result.places == here.places
+    assert sources.same(result.to_dict(), here.to_dict())
+
+
+def test_few_different_values_are_told_apart_whoever_has_them(monkeypatch):
+    monkeypatch.setattr(standings, "MOST_PLACES", 3)
+    result = of([5.0, 5.01, 5.02] * 4)
+    assert result.places.coarser == 0
+    assert not any("of each other" in note for note in result.notes)
 
 
 # ------------------------------------------------------------------------------------------------------------- flags

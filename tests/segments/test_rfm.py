@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import sources
 from loyalty.datasets import cdnow
 from loyalty.errors import ClosedError, InvalidArgument
+from loyalty.segments import standings
 from loyalty.segments.rfm import OTHER, SEGMENTS, rfm
 from loyalty.tables import Grouped
 from loyalty.transactions import transactions
@@ -166,6 +167,23 @@ def test_all_different_customers_fill_the_scores_evenly():
     assert (found["r"] == found["m"]).all()
     best, worst = found.iloc[0], found.iloc[-1]
     assert (best["customer_id"], best["rfm_score"], worst["rfm_score"]) == (99, "10-1-10", "1-1-1")
+
+
+def test_spend_that_always_differs_leaves_the_engine_bounded(monkeypatch):
+    values = np.random.default_rng(8).lognormal(4, 1, 1000)
+    frame = pd.DataFrame({"customer_id": range(1000), "date": pd.Timestamp("2024-01-01"), "amount": values})
+    with transactions(frame) as tx:
+        exact = rfm(tx)
+        monkeypatch.setattr(standings, "MOST_PLACES", 400)
+        rows, collect = [], tx.engine.collect
+        monkeypatch.setattr(tx.engine, "collect", lambda frame: rows.append(collect(frame)) or rows[-1])
+        result = rfm(tx)
+        assert max(table.num_rows for table in rows) <= 400
+        assert result.customers["m"].value_counts().to_numpy() == pytest.approx([200] * 5, abs=10)
+    unit = result.places.unit
+    assert f"customers within {unit:g} of each other may count as equal" in result.segments.note
+    assert result.cuts["monetary"] == pytest.approx(exact.cuts["monetary"], abs=unit)
+    assert result.segments.data["revenue"].to_pylist() == pytest.approx(exact.segments.data["revenue"].to_pylist())
 
 
 def test_days_count_to_the_end_of_the_window():

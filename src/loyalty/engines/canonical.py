@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from loyalty.engines.base import RowSpec
 
 __all__ = [
+    "FLOATS",
     "INTEGERS",
     "as_dtype",
     "cast_ids",
@@ -29,7 +30,7 @@ __all__ = [
 
 INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
             "UHUGEINT"}  # fmt: skip
-_FLOATS = {"FLOAT", "DOUBLE"}
+FLOATS = {"FLOAT", "DOUBLE"}
 _TIMES = {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"}
 _ZONED = {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"}
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}"
@@ -81,7 +82,7 @@ def select(
 
 def _identifier(name: str, kind: str, role: str, label: Any) -> str:
     """Return an id: NaN and blank text count as none."""
-    if kind in _FLOATS:
+    if kind in FLOATS:
         return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
     if kind == "VARCHAR":
         # Trimming is slow: only text that begins with a blank (or is empty, of code 0) is looked at.
@@ -103,7 +104,7 @@ def _value(name: str, kind: str, label: Any) -> str:
     """Return a value to group by: NaN counts as null, spans of time are text."""
     if _nested(kind):
         raise ColumnError(f"by={label!r} holds nested values ({kind}): give a column of plain values.")
-    if kind in _FLOATS:
+    if kind in FLOATS:
         return f"CASE WHEN NOT isnan({name}) THEN {name} END"
     if kind == "TIMESTAMP_NS":  # Python's datetimes end at microseconds
         return f"{name}::TIMESTAMP"
@@ -115,7 +116,7 @@ def _amount(name: str, kind: str, role: str, label: Any, *, text: bool) -> str:
     number = f"{name}::DOUBLE"
     if text and kind == "VARCHAR":
         number = f"try_cast(trim({name}) AS DOUBLE)"
-    elif kind not in INTEGERS | _FLOATS | {'"NULL"', "NULL"} and not kind.startswith("DECIMAL"):
+    elif kind not in INTEGERS | FLOATS | {'"NULL"', "NULL"} and not kind.startswith("DECIMAL"):
         way_out = {
             "VARCHAR": "convert it first, for example with pandas.to_numeric(...)",
             "BOOLEAN": "true and false are no sums of money",
@@ -200,7 +201,7 @@ def zone_literal(zone: str | None, label: Any) -> str:
 
 def _not_a_date(label: Any, kind: str) -> str:
     """Return what to do about a column that holds no dates."""
-    if kind in INTEGERS | _FLOATS:
+    if kind in INTEGERS | FLOATS:
         return (
             f"date={label!r} holds numbers ({kind}), which could be 19970101, seconds or serial days: convert them, "
             f'for example with pandas.to_datetime(frame[{label!r}].astype(str), format="%Y%m%d").'
@@ -215,7 +216,7 @@ def quoted(name: str) -> str:
 
 def family(kind: str) -> str:
     """Return what ids of a DuckDB type can be compared with: "number", "time", "text" or the type itself."""
-    if kind in INTEGERS | _FLOATS or kind.startswith("DECIMAL"):
+    if kind in INTEGERS | FLOATS or kind.startswith("DECIMAL"):
         return "number"
     if kind in _ZONED:
         return "zoned time"

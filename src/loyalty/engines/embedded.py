@@ -6,22 +6,23 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import narwhals.stable.v2 as nw
 
-from loyalty import checks, writing
-from loyalty.engines import canonical, connections, results
+from loyalty import writing
+from loyalty.engines import beside, canonical, connections, results
+from loyalty.engines.base import CLOSED
 from loyalty.engines.failures import output_errors, plain_errors
 from loyalty.engines.once import Once
 from loyalty.engines.sources.files import Files, Scanned
 from loyalty.engines.sources.ids import Ids
-from loyalty.engines.sources.opening import PandasFrame, Source, encoded_ids, open_source
+from loyalty.engines.sources.opening import PandasFrame, Source, encoded_ids
 from loyalty.engines.storage import Storage
-from loyalty.errors import ClosedError, ColumnError, LoyaltyError, UnsupportedSource
+from loyalty.errors import ClosedError, LoyaltyError, UnsupportedSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +34,6 @@ __all__ = ["Embedded", "break_off"]
 # Engines that are open, for `break_off` alone: nothing is computed with it.
 _open: weakref.WeakSet[Embedded] = weakref.WeakSet()
 _open_lock = threading.Lock()
-_CLOSED = "these transactions are closed: keep them open (or leave the with block later)."
 
 
 class Embedded:
@@ -109,8 +109,13 @@ class Embedded:
     def once(self, name: str, build: Callable[[], nw.LazyFrame[Any]]) -> nw.LazyFrame[Any]:
         """Return a table built on the first call; threads that come meanwhile wait for it."""
         self._cursor()  # a closed engine says so before anything is built
-        self._once.build(name, lambda: self._create(build(), name))
+        self._once.build(name, lambda: self._rebuild(name, build))
         return self.table(name)
+
+    def _rebuild(self, name: str, build: Callable[[], nw.LazyFrame[Any]]) -> None:
+        frame = build()
+        self.drop(name)  # an interrupt (Ctrl-C) may have come between its creation and the note that it is there
+        self._create(frame, name)
 
     def _create(self, frame: nw.LazyFrame[Any], name: str) -> None:
         with self._running("the data"):
@@ -125,26 +130,27 @@ class Embedded:
         """Return another table, its ids spelled as this engine's; see `Engine.attach_source`."""
         import pyarrow as pa
 
-        source = open_source(data)
-        for name, label in columns.items():
-            checks.column(name, label, source.labels)
+        source = beside.opened(data, columns)
         labels = [label for name, label in columns.items() if name != customer]
         arrays = iter(source.arrow(labels).columns)
         table = {
             name: self._foreign_ids(source, label) if name == customer else next(arrays)
             for name, label in columns.items()
         }
-        return self.attach(pa.table(table))
+        frame = self.attach(pa.table(table))
+        if customer is not None and self._ids is None:
+            self._refuse_foreign(frame.select(customer), columns[customer])
+        return frame
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Run a query and return its rows."""
         with self._running("the query"):
             return canonical.tidy(self._collectable(frame).to_arrow_table())
 
-    def batches(self, frame: nw.LazyFrame[Any], size: int = 100_000) -> Iterator[pa.RecordBatch]:
-        """Give the rows of a query some at a time; the calling thread runs no other query here meanwhile."""
-        with self._running("the query"):
-            yield from self._collectable(frame).to_arrow_reader(size)
+    def batches(self, frame: nw.LazyFrame[Any], size: int = 100_000) -> Generator[pa.RecordBatch]:
+        """Give the rows of a query some at a time; until it is closed, the calling thread runs no other query here."""
+        with self._running("the query"), closing(self._collectable(frame).to_arrow_reader(size)) as reader:
+            yield from reader
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame in the source's own kind; see `Engine.hand_back`."""
@@ -154,7 +160,7 @@ class Embedded:
                 return self._storage.result(lambda path: results.write_table(self._cursor(), shown, path))
         table = canonical.with_dates(self.collect(frame), days)
         if self._source.rows_as == "duckdb":  # on a connection of its own: any thread may read it, also after `close`
-            label = results.label_for(customer, table.column_names, exact=False)
+            label = str(results.label_for(customer, table.column_names))
             named = [label if name == "customer" else name for name in table.column_names]
             return connections.opened().from_arrow(table.rename_columns(named))
         return results.handed(table, self._source, self._ids, customer)
@@ -188,12 +194,12 @@ class Embedded:
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         """Return the calling thread's own cursor: one connection cannot serve two threads."""
         if self._root is None:
-            raise ClosedError(_CLOSED)
+            raise ClosedError(CLOSED)
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if cursor is None:
             with self._lock:
                 if self._root is None:  # closed by another thread in the meantime
-                    raise ClosedError(_CLOSED)
+                    raise ClosedError(CLOSED)
                 cursor = self._local.cursor = self._storage.cursor(self._root)
                 self._cursors.add(cursor)
         return cursor
@@ -206,7 +212,7 @@ class Embedded:
                 yield
         except LoyaltyError as err:
             if self._root is None and isinstance(err.__cause__, duckdb.Error):
-                raise ClosedError(_CLOSED) from err
+                raise ClosedError(CLOSED) from err
             broken_off = isinstance(err.__cause__, duckdb.InterruptException)
             if isinstance(err, UnsupportedSource) and isinstance(self._source, Files) and not broken_off:
                 self._source.blame(err)
@@ -253,7 +259,7 @@ class Embedded:
         return canonical.named_columns(arrays)
 
     def _foreign_ids(self, source: Source, label: Any) -> Any:
-        """Return another table's ids, as codes where this engine's are coded; refuse those that cannot match."""
+        """Return another table's ids, as codes where this engine's are coded."""
         if self._ids is not None and isinstance(source, PandasFrame):
             return self._ids.encode(source.column(label))
         column = source.arrow([label]).column(0)
@@ -261,17 +267,15 @@ class Embedded:
             import pandas as pd
 
             return self._ids.encode(pd.Series(column.to_pylist(), dtype=object, name=label))
-        own = str(self._own_id_type())
-        other = str(self._cursor().from_arrow(canonical.named_columns([column])).types[0])
-        if other != '"NULL"' and canonical.family(own) != canonical.family(other):
-            raise ColumnError(
-                f"the customers of the log are of type {own}, those in column {label!r} are {other}: none would "
-                "match. Convert one of them."
-            )
         return column
 
-    def _own_id_type(self) -> Any:
-        return self._cursor().table("customers").select("customer").types[0]
+    def _refuse_foreign(self, ids: nw.LazyFrame[Any], label: Any) -> None:
+        """Raise where another table's ids cannot be compared with those of the log."""
+        customers = self.table("customers").select("customer")
+        own, other = (str(nw.to_native(frame).types[0]) for frame in (customers, ids))
+        if other != '"NULL"':
+            beside.refuse_foreign(own, other, canonical.family, label)
+            beside.refuse_rounded(self, ids, own, other, label)
 
 
 def break_off() -> None:

@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 __all__ = ["handed", "label_for", "shown", "write_frame", "write_table"]
 
 
-def label_for(customer: Any, names: Sequence[str], *, exact: bool = True) -> Any:
+def label_for(customer: Any, names: Sequence[str]) -> Any:
     """Return what the column of customers is called: as the caller calls it, unless another column is called so.
+
+    Names that differ in case only cannot stand beside each other in every engine and file, nor can a column be without
+    a name: such ones give way everywhere, so that a result has the same columns wherever it is and however it leaves.
 
     Args:
         customer: The caller's label.
         names: The frame's columns.
-        exact: Whether names that differ in case only can stand beside each other.
     """
-    taken = {name for name in names if name != "customer"}
-    if exact:
-        return customer if customer not in taken else "customer_id"
+    taken = {name.casefold() for name in names if name != "customer"}
     label = str(customer)
-    return label if label and label.casefold() not in {name.casefold() for name in taken} else "customer_id"
+    return customer if label and label.casefold() not in taken else "customer_id"
 
 
 def shown(relation: Any, customer: Any, days: Sequence[str]) -> Any:
     """Return a relation with dates for day numbers, int64 for sums of counts, and the caller's name of customers."""
-    label = label_for(customer, relation.columns, exact=False)
+    label = str(label_for(customer, relation.columns))
     parts = []
     for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
         place = canonical.quoted(name)

@@ -52,8 +52,9 @@ class PerCustomer:
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write the row of every customer as Parquet, without holding them in memory.
 
-        The rows and columns are those that the result gives as a frame, the customer column under the caller's name.
-        The engine writes: one file, whole or not at all; on Spark a folder of files.
+        The rows and columns are those that the result gives as a frame, the customer column under the caller's name
+        ("customer_id" where another column is called so, be it in other letters, small or capital). The engine writes:
+        one file, whole or not at all; on Spark a folder of files.
 
         Args:
             path: The file (on Spark the folder), which must not be there yet.

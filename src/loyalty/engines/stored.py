@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import glob
 import os
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
 from loyalty.engines import connections
 from loyalty.engines.embedded import Embedded
+from loyalty.engines.failures import output_errors
 from loyalty.engines.sources.opening import open_source
 from loyalty.errors import LoyaltyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     import pyarrow as pa
 
@@ -40,22 +43,22 @@ class Stored(Embedded):
         self._swept.add(kept)
         return kept
 
-    def keep_batches(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch], name: str) -> str:
+    def keep_batches(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch], name: str) -> str:
         """Keep rows that come in batches, as `keep` does, without holding them twice; errors of theirs are raised."""
         import pyarrow as pa
 
-        failed: list[BaseException] = []
+        failed: list[Exception] = []
 
-        def given() -> Iterator[pa.RecordBatch]:
+        def given() -> Generator[pa.RecordBatch]:
             try:
                 yield from batches
-            except BaseException as err:  # else it would come back as an error of Arrow's reader
+            except Exception as err:  # else it would come back as an error of Arrow's reader
                 failed.append(err)
                 raise
 
-        reader = pa.RecordBatchReader.from_batches(schema, given())
         try:
-            with self._running("the rows"):
+            with closing(given()) as rows, self._running("the rows"):
+                reader = pa.RecordBatchReader.from_batches(schema, rows)
                 return self.keep(nw.from_native(self._cursor().from_arrow(reader)), name)
         except LoyaltyError:
             if failed:
@@ -74,8 +77,12 @@ class Stored(Embedded):
             return nw.from_native(self._cursor().read_parquet(glob.escape(os.fspath(path))))
 
     def export(self, frame: nw.LazyFrame[Any], path: str | os.PathLike[str]) -> None:
-        """Write a frame to a Parquet file as it is, streamed."""
-        with self._running(f"the file {os.fspath(path)!r}"):
+        """Write a frame to a Parquet file as it is, streamed.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        with self._running(f"the file {os.fspath(path)!r}"), output_errors(path, Path(path)):
             self._collectable(frame).write_parquet(os.fspath(path), compression="zstd")
 
 

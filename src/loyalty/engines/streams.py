@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from loyalty.engines.embedded import Embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     import narwhals.stable.v2 as nw
     import pyarrow as pa
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["batches"]
 
 
-def batches(engine: Engine, frame: nw.LazyFrame[Any]) -> Iterator[pa.RecordBatch]:
+def batches(engine: Engine, frame: nw.LazyFrame[Any]) -> Generator[pa.RecordBatch]:
     """Give the rows of a query in batches; an engine that is not embedded collects them first."""
     if isinstance(engine, Embedded):
         yield from engine.batches(frame)

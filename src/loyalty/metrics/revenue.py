@@ -102,7 +102,7 @@ def revenue_retention(
     tables = measure(
         tx, frame, _sums(), lambda rows: {row["period"]: row for row in rows}, keys=["period"], by=by, cohort=cohort
     )
-    pooled = _pooled(tx, period, by, cohort, confidence, method, seed)
+    pooled = _pooled(tx, frame, period, by, cohort, confidence, method, seed)
     if isinstance(tables, Grouped) and isinstance(pooled, Grouped):
         results = {
             group: _table(tx, period, found, pooled[group], confidence) for group, found in tables.results.items()
@@ -113,6 +113,7 @@ def revenue_retention(
 
 def _pooled(
     tx: Transactions,
+    rows: Frame,
     period: PeriodName,
     by: Any,
     cohort: str | None,
@@ -122,12 +123,8 @@ def _pooled(
 ) -> dict[str, Estimate] | Grouped[dict[str, Estimate]]:
     """Return net and gross revenue retention pooled over all complete periods, as `{"net": …, "gross": …}`."""
     checks.choice("method", method, estimates.RATIO_METHODS)
-
-    def build() -> Frame:
-        sums = (nw.col(name).sum() for name in ("net", "gross", "base"))
-        return _base_and_next(tx, period).group_by("customer").agg(*sums, nw.col("excluded").sum().cast(nw.Int64))
-
-    frame = tx.kept(f"revenue_{period}", build)  # for groups, and for a bootstrap beside the deltas
+    sums = (nw.col(name).sum() for name in ("net", "gross", "base", "excluded"))
+    frame = rows.group_by("customer").agg(*sums)
     specs = {kind: _spec(tx, period, kind, confidence, method, seed) for kind in _DEFINITIONS}
     if method == "delta":
         return measure(tx, frame, _sums(), lambda rows: _summed(rows[0], specs, period), by=by, cohort=cohort)

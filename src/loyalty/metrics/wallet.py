@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from loyalty import checks, engines, estimates, intervals, wording
-from loyalty.errors import ColumnError, EmptyData, InvalidArgument, InvalidRows
+from loyalty import checks, estimates, intervals, wording
+from loyalty.errors import InvalidArgument
 from loyalty.grouping import grouping, measure
 from loyalty.intervals import RatioMoments
 from loyalty.metrics.ratios import moment_sums, moments_of
+from loyalty.metrics.wallet_rows import Wallets, flag
 from loyalty.tables import EstimateSet, Grouped
 from loyalty.transactions import takes_transactions
 
@@ -34,7 +34,6 @@ Row = dict[str, Any]
 _BARS = 20  # of the histogram, from 0 to 1; beside them stand one below and one above
 _BELOW, _ABOVE = -1, _BARS
 _ROUNDING = 1e-9  # sums of money that differ by this part of themselves are equal
-_NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"  # how CSV files write numbers
 _OVERALL = "Own spend of all customers whose wallet is known ÷ their spend in the category (ratio of sums)."
 _MEAN = "Mean of the customers' own spend ÷ spend in the category, each customer counting once."
 
@@ -126,7 +125,8 @@ def share_of_wallet(
 
     Args:
         tx: The transactions.
-        wallet: Any table that `transactions` takes.
+        wallet: Any table that `transactions` takes. It is read once: all numbers, and `customers` whenever they are
+            asked for, are of what it held then.
         customer: Its column of customer ids, spelled as in the log; None means the log's name for them.
         spend: Its column of money; None means "category_spend", for a panel "amount". Rows of a customer are
             summed.
@@ -182,10 +182,10 @@ def share_of_wallet(
     named["spend"] = spend if spend is not None else "category_spend" if seller is None else "amount"
     if seller is not None:
         named["seller"] = seller
-    wallets, without_id = _read(tx, wallet, named, own)
-    call = _Call(tx, wallets, own, without_id, by, cohort, confidence, method, seed)
+    wallets = Wallets(tx, wallet, named, own)
+    call = _Call(tx, wallets, own, by, cohort, confidence, method, seed)
     rows = _gather(call)
-    _refuse_strangers(tx, wallets(), [row for group in rows.values() for row in group])
+    wallets.refuse_strangers(tx, [row for group in rows.values() for row in group])
     if by is None and cohort is None:
         return _result(call, rows.get(_WHOLE, []), tx.n_customers)
     buyers: Any = measure(tx, tx.customers, [nw.len().alias("n")], _size, by=by, cohort=cohort)
@@ -193,18 +193,6 @@ def share_of_wallet(
     groups = [group for group in {**buyers, **rows} if group is not None] + [None] * (None in {**buyers, **rows})
     results = {group: _result(call, rows.get(group, []), buyers.get(group, 0), group) for group in groups}
     return Grouped(by=buyers.by, results=results, kind=buyers.kind)
-
-
-def _refuse_strangers(tx: Transactions, wallets: Frame, rows: Sequence[Row]) -> None:
-    """Raise where not one wallet customer is in the log: a share of zero would only say that the ids differ."""
-    if rows and not any(row["in_log"] for row in rows):
-        asked, known = (
-            tx.collect(frame.select("customer").head(1))["customer"][0].as_py() for frame in (wallets, tx.customers)
-        )
-        raise ColumnError(
-            f"not one of the {sum(row['n'] for row in rows):,} wallet customers bought in the log (one of the wallet's "
-            f"ids: {asked!r}, one of the log's: {known!r}): spell the ids alike in both."
-        )
 
 
 def _size(rows: list[Row]) -> int:
@@ -221,10 +209,8 @@ class _Call:
 
     Attributes:
         tx: The transactions.
-        wallets: Gives a row per wallet customer: `customer`, `category` (Σ spend), `gross` (Σ |spend|), `gaps`
-            (rows whose spend is missing), `own` (our part of it in a panel).
+        wallets: What was read of the wallet.
         own: Our own value among the sellers of a panel; None for a wallet table.
-        without_id: Wallet rows without a customer id.
         by: As in `share_of_wallet`, like all that follow.
         cohort: As there.
         confidence: As there.
@@ -233,144 +219,13 @@ class _Call:
     """
 
     tx: Transactions
-    wallets: Callable[[], Frame]
+    wallets: Wallets
     own: Any
-    without_id: int
     by: Any
     cohort: str | None
     confidence: float
     method: str
     seed: int
-
-
-def _read(tx: Transactions, wallet: Any, named: dict[str, Any], own: Any) -> tuple[Callable[[], Frame], int]:
-    """Return what gives the wallets summed by customer, and the number of rows without a customer id.
-
-    They are summed again by each query, in the engine: what is held for later is the caller's table alone.
-    """
-    source = engines.open_source(wallet)
-    columns = {role: checks.column(role, label, source.labels) for role, label in named.items()}
-    # A stream can be read only once: from here on what was read of it serves.
-    data, text = getattr(source, "data", wallet), bool(getattr(source, "text", False))
-
-    def usable() -> Frame:  # built anew, so that any thread may ask
-        return _usable(tx.engine.attach_source(data, columns, customer="customer"), columns, own, text=text)
-
-    def wallets() -> Frame:
-        spend = nw.col("spend")
-        return (
-            usable()
-            .filter(~nw.col("customer").is_null())
-            .group_by("customer")
-            .agg(
-                spend.sum().alias("category"),
-                spend.abs().sum().alias("gross"),
-                nw.col("gap").sum().alias("gaps"),
-                nw.col("own").sum(),
-            )
-        )
-
-    return wallets, _census(tx, usable(), columns, own)
-
-
-def _census(tx: Transactions, rows: Frame, columns: dict[str, Any], own: Any) -> int:
-    """Return the number of rows without a customer id, or raise where the wallets cannot be used."""
-    known, spend = ~nw.col("customer").is_null(), nw.col("spend")
-    offender = nw.when(known).then(nw.col("offender"))
-    counted = rows.select(
-        nw.len().alias("rows"),
-        nw.col("is_own").sum().alias("own_rows"),
-        _flag(~known).sum().alias("without_id"),
-        _flag(~offender.is_null()).sum().alias("bad"),
-        offender.max().alias("offender"),
-        _flag(known & (spend < 0)).sum().alias("negative"),
-        nw.when(known).then(spend).min().alias("lowest"),
-    )
-    found: Row = tx.collect(counted).to_pylist()[0]
-    _refuse(found, columns, own)
-    return int(found["without_id"])
-
-
-def _usable(rows: Frame, columns: dict[str, Any], own: Any, *, text: bool) -> Frame:
-    """Return rows of `customer`, finite `spend` (else null), what is wrong with it, and our part of it."""
-    kind, spend, customer = rows.collect_schema()["spend"], nw.col("spend"), _clean_id(rows)
-    if text and kind == nw.String:
-        written = spend.str.strip_chars()
-        value = nw.when(written.str.contains(_NUMBER)).then(written).otherwise(None).cast(nw.Float64)
-        missing = written.is_null() | (written == "")
-    elif kind.is_numeric() or kind == nw.Unknown:  # Unknown: all null
-        value = spend.cast(nw.Float64)
-        missing = value.is_null() | value.is_nan()
-    else:
-        raise ColumnError(f"spend={columns['spend']!r} is of type {kind}, not a number: convert it first.")
-    finite, is_own = nw.when(value.is_finite()).then(value), _is_own(rows, columns, own)
-    return rows.select(
-        customer=customer,
-        spend=finite,
-        gap=_flag(missing),
-        offender=nw.when(~missing & finite.is_null()).then(spend.cast(nw.String)),
-        own=finite * is_own,
-        is_own=is_own,
-    )
-
-
-def _flag(condition: nw.Expr) -> nw.Expr:
-    """Return 1 where a condition holds, else (and where it is null) 0."""
-    return nw.when(condition).then(nw.lit(1)).otherwise(nw.lit(0))
-
-
-def _clean_id(rows: Frame) -> nw.Expr:
-    """Return the customer ids with null for NaN and blank text, as in the log."""
-    kind, ids = rows.collect_schema()["customer"], nw.col("customer")
-    if kind == nw.String:
-        return nw.when(ids.str.strip_chars() != "").then(ids)
-    return nw.when(~ids.is_nan()).then(ids) if kind.is_float() else ids
-
-
-def _is_own(rows: Frame, columns: dict[str, Any], own: Any) -> nw.Expr:
-    """Return 1 on the rows of our own seller, else 0."""
-    if "seller" not in columns:
-        return nw.lit(0)
-    kind = rows.collect_schema()["seller"]
-    is_text = any(kind == text for text in (nw.String, nw.Categorical, nw.Enum))
-    fits = isinstance(own, str) == is_text
-    if kind.is_numeric() or kind == nw.Boolean:
-        fits = isinstance(own, Real) and isinstance(own, bool) == (kind == nw.Boolean)
-    if not fits:
-        raise InvalidArgument(
-            f"own={own!r} cannot occur in column {columns['seller']!r}, which holds {kind}: give a value as "
-            "it stands there."
-        )
-    return _flag(nw.col("seller") == nw.lit(own))
-
-
-def _refuse(found: Row, columns: dict[str, Any], own: Any) -> None:
-    """Raise where the wallets cannot be used."""
-    if not found["rows"]:
-        raise EmptyData("the wallet table has no rows.")
-    label, panel = str(columns["spend"]), "seller" in columns
-    if found["bad"]:
-        first = found["offender"]
-        raise InvalidRows(
-            f"{found['bad']:,} rows of the wallet hold no usable spend in column {label!r} (such as {first!r}): mend "
-            "them, or leave the spend empty where it is not known.",
-            column=label,
-            count=int(found["bad"]),
-            examples=(first,),
-        )
-    if found["negative"] and not panel:
-        lowest = f"{found['lowest']:g}"
-        raise InvalidRows(
-            f"{found['negative']:,} rows of the wallet hold a negative spend in column {label!r} (the lowest is "
-            f"{lowest}): give what customers spend in the category net of returns, or a panel with seller=.",
-            column=label,
-            count=int(found["negative"]),
-            examples=(lowest,),
-        )
-    if panel and not found["own_rows"]:
-        raise InvalidArgument(
-            f"own={own!r} does not occur in column {columns['seller']!r}: give our name as it stands there."
-        )
 
 
 def _gather(call: _Call) -> dict[Any, list[Row]]:
@@ -401,7 +256,7 @@ def _shares(call: _Call) -> Frame:
     The bar is the histogram's; the last two are 1 or 0, `known` saying that no spend of the customer is missing.
     """
     buyers = call.tx.customers.select("customer", nw.col("spend").cast(nw.Float64))
-    frame = call.wallets().join(buyers, on="customer", how="left")
+    frame = call.wallets.by_customer().join(buyers, on="customer", how="left")
     nothing = nw.col("category") <= _ROUNDING * nw.col("gross")
     base = nw.when(nothing).then(nw.lit(1.0)).otherwise(nw.col("category"))
     own = nw.col("spend").fill_null(0.0) if call.own is None else nw.col("own")
@@ -410,8 +265,8 @@ def _shares(call: _Call) -> Frame:
         "category",
         own=own,
         share=nw.when(~nothing).then(own / base),
-        known=_flag(nw.col("gaps") == 0),
-        in_log=_flag(~nw.col("spend").is_null()),
+        known=flag(nw.col("gaps") == 0),
+        in_log=flag(~nw.col("spend").is_null()),
     )
     share = nw.col("share")
     bar = (share * _BARS + 2 * _BARS * _ROUNDING).floor()
@@ -462,7 +317,7 @@ def _counted(call: _Call, rows: Sequence[Row], buyers: int) -> tuple[dict[str, i
         else:
             bars[row["bar"] - _BELOW] += row["n"]
             counts["not_in_log"] += 0 if row["in_log"] else row["n"]
-    counts |= {"below_zero": int(bars[0]), "above_one": int(bars[-1]), "rows_without_id": call.without_id}
+    counts |= {"below_zero": int(bars[0]), "above_one": int(bars[-1]), "rows_without_id": call.wallets.without_id}
     return counts, bars
 
 

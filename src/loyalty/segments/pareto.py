@@ -9,20 +9,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from loyalty import checks, intervals, tables, wording
+from loyalty import checks, tables, wording
 from loyalty.engines import CustomerRows, PerCustomer
 from loyalty.errors import EmptyData, InvalidArgument, MissingData
-from loyalty.estimates import Estimate
+from loyalty.segments.concentration import (
+    Question,
+    concentration,
+    customer_share,
+    gini,
+    lorenz,
+    revenue_share,
+    tied,
+)
 from loyalty.segments.standings import (
-    BY_PLACE,
     COUNT_SLACK,
     NOWHERE,
     Curve,
     Part,
-    Reading,
     Standings,
+    by_place,
     measure_parts,
     places_of,
+    resolution,
 )
 from loyalty.tables import EstimateSet, Table
 from loyalty.transactions import takes_transactions
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from loyalty.estimates import Estimate
     from loyalty.places import Places
     from loyalty.tables import Grouped
     from loyalty.transactions import Transactions
@@ -38,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Pareto", "ParetoFlags", "pareto"]
 
 _VALUES = ("revenue", "profit")
-_SHARES_SHOWN = (0.5, 0.6, 0.7, 0.8, 0.9)  # in `concentration`, beside the one asked about
+_ROUNDING = 1e-12  # part of spend and cost that is left by the last digits of floats alone
 
 
 @takes_transactions
@@ -77,8 +86,10 @@ def pareto(
     Ties: both readings count customers exactly; flags are "value ≥ threshold", so customers who equal the
     last one counted are flagged too, and `top_ties`, `vital_ties` say how many. Values are compared at the
     resolution `places.unit`, the 12th significant digit of the largest (a cent at the coarsest, up to sums of 10¹²),
-    halves up: which customers are equal depends neither on the order of rows nor on the engine. Zero is a value;
-    negative ones count, and then a share can exceed 100 %.
+    halves up: which customers are equal depends neither on the order of rows nor on the engine. Only where more than
+    1,000,000 different values remain (`segments.standings.MOST_PLACES`, what may leave the engine) is it made coarser
+    by powers of ten, which `notes` and `places.unit` tell: the sums stay exact, customers within one unit tie. Zero is
+    a value; negative ones count, and then a share can exceed 100 %.
 
     Intervals take the customer as the sampling unit, by linearised variances of a Lorenz ordinate (Beach &
     Davidson 1983, Review of Economic Studies 50, 723-735), of its inverse (through the slope of the curve)
@@ -94,7 +105,7 @@ def pareto(
         >>> result.flag([10.0, 120.0]).is_top.tolist()
         [False, True]
     """
-    question = _Question(
+    question = Question(
         checks.fraction("customers", customers),
         checks.fraction("revenue", revenue),
         checks.choice("value", value, _VALUES),
@@ -102,12 +113,12 @@ def pareto(
     )
     if value == "profit" and "cost" not in tx.roles:
         raise MissingData('value="profit" needs the cost of what was sold: pass cost=<column> to transactions().')
-    valued = _valued(tx, value)
-    places = places_of(tx, valued, "value")
+    people = _valued(tx, value)
+    places = places_of(tx, people, "value", by=by, cohort=cohort)
     return measure_parts(
         tx,
-        valued.with_columns(place=places.column(nw.col("value"))),
-        BY_PLACE,
+        people.with_columns(place=places.column(nw.col("value"))),
+        by_place(places),
         lambda part, rows: _result(part, Curve.of(Standings.of_places(rows)), question, places),
         keys=["place"],
         by=by,
@@ -116,66 +127,16 @@ def pareto(
 
 
 def _valued(tx: Transactions, value: str) -> nw.LazyFrame[Any]:
-    """Return customers with what they bring: columns `customer`, `value`."""
-    worth = nw.col("spend") if value == "revenue" else nw.col("spend") - nw.col("cost")
-    return tx.customers.select("customer", value=worth.cast(nw.Float64))
+    """Return customers with what they bring: columns `customer`, `value` ("revenue", or "profit": spend less cost)."""
+    spend = nw.col("spend").cast(nw.Float64)
+    if value == "revenue":
+        return tx.customers.select("customer", value=spend)
+    cost = nw.col("cost").cast(nw.Float64)
+    some = (spend - cost).abs() > _ROUNDING * (spend.abs() + cost.abs())
+    return tx.customers.select("customer", value=nw.when(some).then(spend - cost).otherwise(nw.lit(0.0)))
 
 
-class _Question(NamedTuple):
-    """What was asked, and how an answer to it is put."""
-
-    customers: float
-    revenue: float
-    value: str
-    confidence: float
-
-    def estimate(
-        self,
-        which: str,
-        n: int,
-        value: float = math.nan,
-        limits: tuple[float, float] = (math.nan, math.nan),
-        *,
-        numerator: float = math.nan,
-        denominator: float = math.nan,
-        note: str = "",
-    ) -> Estimate:
-        """Return one of the three estimates."""
-        name, definition = self._words(which)
-        single = "no interval: it needs two customers or more" if n == 1 and not math.isnan(value) else ""
-        return Estimate(
-            name=name,
-            value=value,
-            low=limits[0],
-            high=limits[1],
-            confidence=self.confidence,
-            n=n,
-            numerator=numerator,
-            denominator=denominator,
-            method="linearised",
-            definition=definition,
-            note="; ".join(filter(None, (note, single))),
-            unit="ratio" if which == "gini" else "share",
-        )
-
-    def _words(self, which: str) -> tuple[str, str]:
-        """Return an estimate's name and definition."""
-        top, most, value = wording.level(self.customers), wording.level(self.revenue), self.value
-        if which == "revenue_share":
-            definition = f"Share of {value} that the top {top} of customers bring."
-            return f"{value} from the top {top} of customers", definition
-        if which == "customer_share":
-            definition = f"Smallest share of customers that brings {most} of {value}, the one who crosses it inside."
-            return f"customers who bring {most} of {value}", definition
-        definition = f"Mean difference in {value} between two customers, over twice the mean (population formula)."
-        return f"Gini index of {value}", definition
-
-    def half(self, error: float) -> float:
-        """Return half the width of an interval; NaN where there is no standard error."""
-        return intervals.normal_quantile(self.confidence) * error
-
-
-def _result(part: Part, curve: Curve, question: _Question, places: Places) -> Pareto:
+def _result(part: Part, curve: Curve, question: Question, places: Places) -> Pareto:
     """Return the result for a part's customers: undefined for a group whose value sums to nothing."""
     n, total, value = curve.who.n, curve.total, question.value
     top, vital, lacks = NOWHERE, NOWHERE, ""
@@ -186,7 +147,7 @@ def _result(part: Part, curve: Curve, question: _Question, places: Places) -> Pa
         lacks = f"the {value} of these {n:,} customers sums to {wording.plain(total)}: there are no shares of it"
         if part.whole:
             raise EmptyData(f"{lacks}. Look at returns, at the sign of amounts and at tx.exclusions.")
-    negative = int(curve.who.counts[curve.who.values < 0.0].sum())
+    negative = curve.who.negative
     below = f"{negative:,} customers have a negative {value}" if negative else ""
     kind = part.tx.engine.kind
     return Pareto(
@@ -194,108 +155,20 @@ def _result(part: Part, curve: Curve, question: _Question, places: Places) -> Pa
         value=value,
         top_share=question.customers,
         vital_share=question.revenue,
-        revenue_share=_revenue_share(curve, top, question, lacks, below),
-        customer_share=_customer_share(curve, vital, question, lacks),
-        gini=_gini(curve, question, lacks or below),
+        revenue_share=revenue_share(curve, top, question, lacks, below),
+        customer_share=customer_share(curve, vital, question, lacks),
+        gini=gini(curve, question, lacks or below),
         top_customers=top.customers,
         top_threshold=top.threshold,
         top_ties=top.ties,
         vital_customers=vital.customers,
         vital_threshold=vital.threshold,
         vital_ties=vital.ties,
-        notes=tuple(filter(None, (lacks, below, _tied("top", top), _tied("vital", vital)))),
-        concentration=_concentration(curve, question, kind, defined=not lacks),
-        data=_lorenz(curve, [top, vital] if not lacks else []),
+        notes=tuple(filter(None, (lacks, below, tied("top", top), tied("vital", vital), resolution(places)))),
+        concentration=concentration(curve, question, kind, defined=not lacks),
+        data=lorenz(curve, [top, vital] if not lacks else []),
         part=part,
         places=places,
-    )
-
-
-# `half` is NaN for a single customer; below, min and max keep a NaN since it comes first.
-
-
-def _revenue_share(curve: Curve, top: Reading, question: _Question, lacks: str, below: str) -> Estimate:
-    """Return the share of value that the top customers bring."""
-    n, total = curve.who.n, curve.total
-    if lacks:
-        return question.estimate("revenue_share", n, denominator=total, note=f"undefined: {lacks}")
-    share = top.value / total
-    half = question.half(curve.scatter(top, share) / (total / n))
-    # The top k never bring less than k/n of the whole, and more than all only where some are below zero.
-    low, high = max(share - half, min(top.customers / n, share)), share + half
-    if not below:
-        high = min(high, max(share, 1.0))
-    return question.estimate("revenue_share", n, share, (low, high), numerator=top.value, denominator=total, note=below)
-
-
-def _customer_share(curve: Curve, vital: Reading, question: _Question, lacks: str) -> Estimate:
-    """Return the smallest share of customers that brings the wanted share of value."""
-    n = curve.who.n
-    if lacks:
-        return question.estimate("customer_share", n, denominator=n, note=f"undefined: {lacks}")
-    share = vital.customers / n
-    half = question.half(curve.scatter(vital, question.revenue) / vital.threshold)
-    limits = max(share - half, 0.0), min(share + half, 1.0)
-    return question.estimate("customer_share", n, share, limits, numerator=vital.customers, denominator=n)
-
-
-def _gini(curve: Curve, question: _Question, lacks: str) -> Estimate:
-    """Return the Gini index."""
-    if lacks:
-        return question.estimate("gini", curve.who.n, note=f"undefined: {lacks}")
-    gini, error = curve.gini()
-    half = question.half(error)
-    return question.estimate("gini", curve.who.n, gini, (max(gini - half, 0.0), min(gini + half, 1.0)))
-
-
-def _tied(name: str, reading: Reading) -> str:
-    """Return the note that more customers are flagged than counted."""
-    counted = f"the last of the {name} {reading.customers:,}"
-    return f"{reading.ties:,} more customers equal {counted} and are flagged with them" if reading.ties else ""
-
-
-def _concentration(curve: Curve, question: _Question, kind: str, *, defined: bool) -> Table:
-    """Return the second reading for several shares of value; without rows where it is undefined."""
-    import pyarrow as pa
-
-    value = question.value
-    shares = sorted({*_SHARES_SHOWN, question.revenue}) if defined else []
-    found = [curve.fewest(share) for share in shares]
-    parts = [reading.customers / curve.who.n for reading in found]
-    data = {
-        "value_share": pa.array(shares, pa.float64()),
-        "customers": pa.array([reading.customers for reading in found], pa.int64()),
-        "customer_share": pa.array(parts, pa.float64()),
-        "threshold": pa.array([reading.threshold for reading in found], pa.float64()),
-    }
-    said = [
-        f"{wording.level(share)} of {value} comes from {wording.quantity(part, 'share')} of customers"
-        for share, part in zip(shares, parts, strict=True)
-    ]
-    return Table(
-        name=f"concentration of {value}",
-        data=pa.table(data),
-        kind=kind,
-        sentence="; ".join(said or [f"{value.capitalize()} has no shares"]) + ".",
-        definition=f"The fewest customers who bring a share of {value}, and the lowest {value} among them.",
-        units={"value_share": "share", "customer_share": "share", "threshold": "money"},
-    )
-
-
-def _lorenz(curve: Curve, readings: list[Reading]) -> pa.Table:
-    """Return the curve's points, the readings among them; no rows where there are none."""
-    import pyarrow as pa
-
-    customers, brought = curve.points(*readings) if readings else (np.zeros(0, np.int64), np.zeros(0))
-    shares, values = customers / curve.who.n, brought / (curve.total or 1.0)
-    return pa.table(
-        {
-            "customers": customers,
-            "cumulative_customers": shares,
-            "cumulative_value": values,
-            "poorest_customers": 1.0 - shares,
-            "poorest_value": 1.0 - values,
-        }
     )
 
 
@@ -374,10 +247,10 @@ class Pareto(EstimateSet, PerCustomer):
 
     def _customer_rows(self) -> CustomerRows:
         tx = self.part.tx
-        valued = self.part.of(_valued(tx, self.value)).with_columns(place=self.places.column(nw.col("value")))
-        curve = Curve.of(Standings.of_places(tx.collect(valued.group_by("place").agg(*BY_PLACE))))
+        people = self.part.of(_valued(tx, self.value)).with_columns(place=self.places.column(nw.col("value")))
+        curve = Curve.of(Standings.of_places(tx.collect(people.group_by("place").agg(*by_place(self.places)))))
         # What is known by the place alone is joined back on it: no window over all customers.
-        frame = valued.join(tx.engine.attach(self._standing(curve)), left_on="place", right_on="standing", how="left")
+        frame = people.join(tx.engine.attach(self._standing(curve)), left_on="place", right_on="standing", how="left")
         columns = ["rank", "cumulative_customers", "cumulative_value", "is_top", "is_vital"]
         frame = frame.select("customer", "value", *columns)
         return CustomerRows(tx.engine, frame.sort("rank", "customer"), tx.customer)

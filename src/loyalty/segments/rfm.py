@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,8 @@ import numpy as np
 
 from loyalty import checks, wording
 from loyalty.engines import CustomerRows, PerCustomer
-from loyalty.errors import InvalidArgument
-from loyalty.segments.standings import BY_PLACE, Part, Standings, measure_parts, places_of
+from loyalty.segments.naming import OTHER, SEGMENTS, default_names, own_names
+from loyalty.segments.standings import Part, Standings, by_place, measure_parts, places_of, resolution
 from loyalty.tables import Table
 from loyalty.transactions import takes_transactions
 
@@ -24,35 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from loyalty.places import Places
+    from loyalty.segments.naming import Span
     from loyalty.tables import Grouped
     from loyalty.transactions import Transactions
 
 __all__ = ["OTHER", "RFM", "SEGMENTS", "rfm"]
 
 Frame = nw.LazyFrame[Any]
-Span = tuple[int, int]
-
-# Segment → ((lowest, highest r), (lowest, highest f)) on scores of 1 to 5; the first that fits counts. Money
-# is scored and reported, but names no segment. This is the grid of r by f in common use: ten segments named
-# as in CleverTap's "Recency and Frequency Grid" (docs.clevertap.com/docs/rfm), with edges as in the map that
-# Python code usually carries ("[1-2][1-2]": hibernating … "5[4-5]": champions). "Lost", the eleventh name of
-# longer lists, is here the corner of Hibernating where both scores are worst.
-SEGMENTS: Mapping[str, tuple[Span, Span]] = MappingProxyType(
-    {
-        "Champions": ((5, 5), (4, 5)),
-        "Loyal Customers": ((3, 4), (4, 5)),
-        "Potential Loyalists": ((4, 5), (2, 3)),
-        "New Customers": ((5, 5), (1, 1)),
-        "Promising": ((4, 4), (1, 1)),
-        "Need Attention": ((3, 3), (3, 3)),
-        "About To Sleep": ((3, 3), (1, 2)),
-        "At Risk": ((1, 2), (3, 4)),
-        "Can't Lose Them": ((1, 2), (5, 5)),
-        "Lost": ((1, 1), (1, 1)),
-        "Hibernating": ((1, 2), (1, 2)),
-    }
-)
-OTHER = "Other"  # customers whom a caller's own segments leave without a name
 _MOST_BINS = 100
 _MEASURES = {"r": "days_since_last_purchase", "f": "frequency", "m": "monetary"}  # what each score is of
 
@@ -89,8 +66,9 @@ def rfm(
         InvalidArgument: `bins` or `segments` is not allowed.
 
     Ties and nulls: spend is compared at the 12th significant digit of the largest (a cent at the coarsest, up to
-    sums of 10¹²), halves up: no tie depends on the order of rows or on the engine. Nothing can be missing: every
-    customer has a purchase in the window. Spend is net of returns, so it may be zero or negative.
+    sums of 10¹²), halves up: no tie depends on the order of rows or on the engine. Where more than 1,000,000 different
+    values remain it is made coarser, as in `pareto`; the note of `segments` and `places.unit` tell. Nothing can be
+    missing: every customer has a purchase in the window. Spend is net of returns, so it may be zero or negative.
 
     Source: Hughes (1994), Strategic Database Marketing: quintile scores; here equal values stay together. The
     segments are those of `SEGMENTS`.
@@ -106,7 +84,7 @@ def rfm(
         1           a                        31       111      Hibernating
     """
     checks.count("bins", bins, low=2, high=_MOST_BINS)
-    names = _default_names(bins) if segments is None else _own_names(bins, segments)
+    names = default_names(bins) if segments is None else own_names(bins, segments)
     listed = [*(segments or SEGMENTS), *([OTHER] if OTHER in names.values() else [])]
     measured = _measured(tx)
     places = places_of(tx, measured, "monetary")
@@ -142,44 +120,6 @@ class _Scheme:
     places: Places
 
 
-def _default_names(bins: int) -> dict[tuple[int, int], str]:
-    """Return the usual segment of each pair of scores; of `bins` scores each stands for a fifth."""
-    fifths = {score: 1 + 5 * (2 * score - 1) // (2 * bins) for score in range(1, bins + 1)}
-    return {(r, f): _first_fit(SEGMENTS, fifths[r], fifths[f]) for r in fifths for f in fifths}
-
-
-def _own_names(bins: int, segments: Mapping[str, tuple[Span, Span]]) -> dict[tuple[int, int], str]:
-    """Return the caller's segment of each pair of scores, after a look at the caller's table."""
-    example = '{"Best": ((4, 5), (4, 5)), "Rest": ((1, 5), (1, 5))}'
-    if not isinstance(segments, Mapping) or not segments:
-        raise InvalidArgument(f"segments={segments!r}: give name → ((lowest r, highest r), (same of f)), as {example}.")
-    for name, spans in segments.items():
-        if not isinstance(name, str) or not _are_spans(spans, bins):
-            raise InvalidArgument(
-                f"segments: {name!r}: {spans!r} is no name with two spans of scores from 1 to {bins}, one of "
-                f"r and one of f: write them as in {example}."
-            )
-    scores = range(1, bins + 1)
-    return {(r, f): _first_fit(segments, r, f) for r in scores for f in scores}
-
-
-def _are_spans(spans: Any, bins: int) -> bool:
-    """Return whether these are two pairs of scores, each in order."""
-    try:
-        (low_r, high_r), (low_f, high_f) = spans
-    except (TypeError, ValueError):
-        return False
-    ends = (low_r, high_r, low_f, high_f)
-    whole = all(isinstance(end, Integral) and not isinstance(end, bool) for end in ends)
-    return whole and 1 <= low_r <= high_r <= bins and 1 <= low_f <= high_f <= bins
-
-
-def _first_fit(segments: Mapping[str, tuple[Span, Span]], r: int, f: int) -> str:
-    """Return the first segment that holds a pair of scores."""
-    fits = (name for name, (of_r, of_f) in segments.items() if of_r[0] <= r <= of_r[1] and of_f[0] <= f <= of_f[1])
-    return next(fits, OTHER)
-
-
 def _measured(tx: Transactions) -> Frame:
     """Return what customers are scored on: `customer` and the columns of `_MEASURES`."""
     return tx.customers.select(
@@ -195,7 +135,7 @@ def _cuts(tx: Transactions, measured: Frame, measure: str, bins: int, places: Pl
     sign = -1.0 if measure == _MEASURES["r"] else 1.0  # few days are good days
     if measure == _MEASURES["m"]:
         spent = measured.select(value=nw.col(measure), place=places.column(nw.col(measure)))
-        who = Standings.of_places(tx.collect(spent.group_by("place").agg(*BY_PLACE)))
+        who = Standings.of_places(tx.collect(spent.group_by("place").agg(*by_place(places))))
     else:
         counted = tx.collect(measured.group_by(measure).agg(n=nw.len()))
         who = Standings.of(sign * counted[measure].to_numpy(), counted["n"])
@@ -255,6 +195,7 @@ def _segments(cells: Mapping[tuple[int, int], Mapping[str, Any]], scheme: _Schem
             column[scheme.listed.index(scheme.names[pair])] += float(row[name])
     people, revenue = sums["customers"], sums[spend]
     defined = bool(revenue.sum() > 0.0)
+    lacks = "" if defined else "revenue sums to zero or less: there are no shares of it"
     data = pa.table(
         {
             "segment": pa.array(scheme.listed, pa.string()),
@@ -281,7 +222,7 @@ def _segments(cells: Mapping[tuple[int, int], Mapping[str, Any]], scheme: _Schem
             "mean_days_since_last_purchase": "days",
             "mean_spend": "money",
         },
-        note="" if defined else "revenue sums to zero or less: there are no shares of it",
+        note="; ".join(filter(None, (lacks, resolution(scheme.places)))),
     )
 
 

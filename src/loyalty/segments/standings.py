@@ -5,9 +5,10 @@ Values are told apart by their places (`loyalty.places`): no tie depends on the 
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import narwhals.stable.v2 as nw
@@ -27,12 +28,22 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-__all__ = ["BY_PLACE", "COUNT_SLACK", "NOWHERE", "Curve", "Part", "Reading", "Standings", "measure_parts", "places_of"]
+__all__ = [
+    "COUNT_SLACK",
+    "NOWHERE",
+    "Curve",
+    "Part",
+    "Reading",
+    "Standings",
+    "by_place",
+    "measure_parts",
+    "places_of",
+    "resolution",
+]
 
 Frame = nw.LazyFrame[Any]
 Result = TypeVar("Result")
-# Customers of a place, and the values that fall into it: which do not depend on the order of rows, as a sum would.
-BY_PLACE = [nw.len().alias("n"), nw.col("value").min().alias("lowest"), nw.col("value").max().alias("highest")]
+MOST_PLACES = 1_000_000  # distinct values that leave the engine; unrounded sums may all differ
 _SLACK = 1e-12  # a share short of the wanted one by this much has reached it: sums of floats are not exact
 COUNT_SLACK = 1e-9  # the same for a number of customers
 _COARSE = 1000  # places: a grid from which no rounding strays to the place beside
@@ -69,23 +80,61 @@ class Part:
         return frame.join(groups.members.filter(same).select("customer"), on="customer", how="inner")
 
 
-def places_of(tx: Transactions, frame: Frame, column: str) -> Places:
-    """Return the resolution at which the values of a column are compared."""
+def places_of(tx: Transactions, frame: Frame, column: str, *, by: Any = None, cohort: str | None = None) -> Places:
+    """Return the resolution at which the values of a column are compared.
+
+    It is made coarser by powers of ten until no more than `MOST_PLACES` distinct values (in groups: of a group) are
+    left to leave the engine.
+    """
     found = tx.collect(frame.select(largest=nw.col(column).abs().max()))
-    return Places.for_largest(found["largest"][0].as_py())
+    largest = found["largest"][0].as_py()
+    places = Places.for_largest(largest)
+    if tx.n_customers <= MOST_PLACES:
+        return places
+    groups = grouping(tx, by, cohort)
+    rows, keys = (frame, ["place"]) if groups is None else (groups.add(frame), ["group", "place"])
+
+    def fits(coarser: int) -> bool:
+        place = replace(places, coarser=coarser).column(nw.col(column))
+        distinct = rows.with_columns(place=place).select(*keys).unique(keys)
+        return int(tx.collect(distinct.select(n=nw.len()))["n"][0].as_py()) <= MOST_PLACES
+
+    if not largest or fits(0):
+        return places
+    levels = range(1, math.ceil(math.log10(largest / places.unit)) + 1)  # at the last, a group has three places at most
+    return replace(places, coarser=1 + bisect.bisect_left(levels, 1, key=fits))
+
+
+def by_place(places: Places) -> list[nw.Expr]:
+    """Return the aggregates of a place: its customers, and the values that fall into it.
+
+    Their ends do not depend on the order of rows, as a sum would. Where a place gathers values that differ by more than
+    rounding, the sum is needed nevertheless.
+    """
+    ends = [nw.len().alias("n"), nw.col("value").min().alias("lowest"), nw.col("value").max().alias("highest")]
+    return [*ends, nw.col("value").sum().alias("total")] if places.coarser else ends
+
+
+def resolution(places: Places) -> str:
+    """Return the note that customers within a unit are taken for equal; nothing where all are told apart."""
+    if not places.coarser:
+        return ""
+    return (
+        f"more than {MOST_PLACES:,} different values: customers within {places.unit:g} of each other may count as equal"
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standings:
     """Customers counted per distinct value, highest first; what has one place is one value.
 
-    Memory: some 40 bytes per distinct value, so 40 MB where a million customers all differ. Distinct values
+    Memory: some 40 bytes per distinct value, so 40 MB for the most there may be (`MOST_PLACES`). Distinct values
     are what leaves the engine, never the customers.
 
     Attributes:
         places: What values are compared by, highest first, shape (m,).
-        values: The values, shape (m,).
-        lowest: The lowest value of each place, shape (m,): but for rounding the same.
+        values: The values, shape (m,); their mean where a place gathers several.
+        lowest: The lowest value of each place, shape (m,): but for rounding the same, unless it gathers several.
         counts: Customers of each value, shape (m,).
         reached: Customers of this value or a higher one, shape (m,).
     """
@@ -103,9 +152,13 @@ class Standings:
 
     @classmethod
     def of_places(cls, rows: pa.Table) -> Standings:
-        """Return the standings of a table with the columns `place` and those of `BY_PLACE`."""
-        lowest = rows["lowest"].to_numpy()
-        return cls._ranked(rows["place"].to_numpy(), (lowest + rows["highest"].to_numpy()) / 2.0, lowest, rows["n"])
+        """Return the standings of a table with the columns `place` and those of `by_place`."""
+        lowest, counts = rows["lowest"].to_numpy(), rows["n"].to_numpy()
+        if "total" in rows.column_names:
+            values = rows["total"].to_numpy() / counts
+        else:
+            values = (lowest + rows["highest"].to_numpy()) / 2.0
+        return cls._ranked(rows["place"].to_numpy(), values, lowest, counts)
 
     @classmethod
     def _ranked(cls, places: NDArray[Any], values: Floats, lowest: Floats, counts: Any) -> Standings:
@@ -117,6 +170,11 @@ class Standings:
     def n(self) -> int:
         """Number of customers."""
         return int(self.reached[-1])
+
+    @property
+    def negative(self) -> int:
+        """Number of customers below zero by more than rounding: the sign is that of the place, not of a last digit."""
+        return int(self.counts[self.places < 0].sum())
 
     def answering(self) -> tuple[Ints, Ints]:
         """Return keys to find customers' standing by when their places are computed anew, and where each is found.

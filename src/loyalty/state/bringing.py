@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
@@ -11,7 +12,7 @@ from loyalty.state import ids
 from loyalty.state.batches import decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
 
@@ -45,20 +46,25 @@ def brought(
 
 def _batches(source: engines.Engine, frame: Frame, settings: Settings, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Give the rows with the types and ids of a state."""
-    import pyarrow as pa
-
     families = {"customer": settings.customer_type, "order": settings.order_type}
     label = settings.columns["customer"]
     if ids.may_be_coded(source, frame, label):  # of objects in memory, so they fit in there
-        given = iter(decoded(source, frame, label, settings.customer_type).to_batches())
         del families["customer"]
-    else:
-        given = streams.batches(source, frame)
-    for batch in given:
-        columns = [
-            ids.kept(batch[one.name], families[one.name], settings.columns[one.name])
-            if one.name in families
-            else batch[one.name].cast(one.type)
-            for one in schema
-        ]
-        yield pa.record_batch(columns, schema=schema)
+        table = decoded(source, frame, label, settings.customer_type)
+        yield from (_typed(batch, settings, schema, families) for batch in table.to_batches())
+        return
+    with closing(streams.batches(source, frame)) as given:
+        yield from (_typed(batch, settings, schema, families) for batch in given)
+
+
+def _typed(batch: pa.RecordBatch, settings: Settings, schema: pa.Schema, families: Mapping[str, str]) -> pa.RecordBatch:
+    """Return rows with the types of a state, and ids as it keeps them."""
+    import pyarrow as pa
+
+    columns = [
+        ids.kept(batch[one.name], families[one.name], settings.columns[one.name])
+        if one.name in families
+        else batch[one.name].cast(one.type)
+        for one in schema
+    ]
+    return pa.record_batch(columns, schema=schema)

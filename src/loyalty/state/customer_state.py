@@ -99,7 +99,7 @@ class CustomerState:
 
         Raises:
             ColumnError: Customer or order ids are of a type that cannot be kept (several types in one column, times).
-            InvalidArgument: `lateness` is no duration of whole days.
+            InvalidArgument: `lateness` is no duration of whole days, of which there is at least one.
 
         Examples:
             >>> import pandas as pd, loyalty as ly
@@ -240,7 +240,7 @@ class CustomerState:
             observed_until: Last day observed from now on.
 
         Raises:
-            InvalidArgument: It is no date, or comes before the state's own.
+            InvalidArgument: It is no date, or comes before the state's own, or more than a year after it.
 
         Examples:
             >>> import pandas as pd, loyalty as ly

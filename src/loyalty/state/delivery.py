@@ -24,7 +24,7 @@ __all__ = ["TOO_LATE", "Merged", "merged", "moved_on"]
 
 Frame = nw.LazyFrame[Any]
 TOO_LATE = "too_late"
-_LEAP = 366  # days that a batch may move the clock without being told to
+_LEAP = 366  # days that the clock may be moved at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +117,7 @@ def merged(
 
 def moved_on(engine: Stored, settings: Settings, before: Content, until: int) -> Content:
     """Return the content after the clock was moved and nothing was delivered."""
+    _refuse_leap(before, until)
     nothing = before.rows.view(engine).head(0)
     return taken_in(engine, settings, before, nothing, until)
 
@@ -182,6 +183,7 @@ def _last(engine: Stored, new: Frame) -> int | None:
 def _clock(before: Content, last: int | None, told: int | None) -> int:
     """Return the last day observed after a delivery: the later of the state's and the one told, else of its rows."""
     if told is not None:
+        _refuse_leap(before, told)
         return max(before.until, told)
     if last is not None and last > before.until + _LEAP:
         raise InvalidRows(
@@ -190,3 +192,13 @@ def _clock(before: Content, last: int | None, told: int | None) -> int:
             "(rows after it wait until then)."
         )
     return before.until if last is None else max(before.until, last)
+
+
+def _refuse_leap(before: Content, told: int) -> None:
+    """Raise where a mistyped year would close all days for good: the clock never goes back."""
+    if told > before.until + _LEAP:
+        raise InvalidArgument(
+            f"observed_until={periods.to_date(told)} comes more than a year after {periods.to_date(before.until)}, "
+            "until which the state has been observed, and the clock never goes back: if it is meant, advance() by a "
+            "year at a time."
+        )

@@ -59,12 +59,22 @@ def test_further_files_add_their_names(tmp_path):
         files.arrow(["b", "c"])
 
 
-def test_paths_are_sorted_and_may_repeat(tmp_path):
+def test_paths_are_sorted(tmp_path):
     for name in ("b.csv", "a.csv"):
         (tmp_path / name).write_text("x\n1\n")
-    found = open_files([str(tmp_path / "*.csv"), str(tmp_path / "a.csv")])
+    found = open_files([str(tmp_path / "*.csv")])
     assert isinstance(found, Files)
-    assert [path[-5:] for path in found.paths] == ["a.csv", "b.csv", "a.csv"]
+    assert [path[-5:] for path in found.paths] == ["a.csv", "b.csv"]
+
+
+def test_a_file_is_not_counted_twice(tmp_path):
+    for name in ("b.csv", "a.csv"):
+        (tmp_path / name).write_text("x\n1\n")
+    with pytest.raises(InvalidArgument, match=r"a\.csv' is met twice, whose rows would be counted twice"):
+        open_files([str(tmp_path / "*.csv"), str(tmp_path / "a.csv")])
+    (tmp_path / "c.csv").symlink_to(tmp_path / "a.csv")
+    with pytest.raises(InvalidArgument, match="are one file"):
+        open_files([str(tmp_path / "*.csv")])
 
 
 @pytest.mark.parametrize(

@@ -301,75 +301,6 @@ def test_leading_zeros_and_large_numbers_as_text(source, tmp_path):
         assert set(sources.as_pandas(tx.hand_back(tx.customers))["customer_id"]) == set(frame["customer_id"])
 
 
-# A second table beside the log.
-
-
-def joined(own, other, kind="pandas"):
-    """Return pairs of places (in `own`, in `other`) whose ids are the same customer."""
-    frame = pd.DataFrame({"customer_id": own, "date": pd.Timestamp("2024-01-05")})
-    frame["amount"] = np.arange(len(frame), dtype=float)
-    beside = pd.DataFrame({"cid": other})
-    beside["place"] = np.arange(len(beside))
-    if kind != "pandas":
-        beside = sources.make(kind, beside, None)
-    with transactions(frame) as tx:
-        rows = tx.engine.attach_source(beside, {"customer": "cid", "place": "place"}, customer="customer")
-        both = rows.join(tx.customers.select("customer", "spend"), on="customer", how="inner")
-        pairs = {(int(line["spend"]), int(line["place"])) for line in tx.collect(both).to_pylist()}
-        back = tx.hand_back(tx.customers)["customer_id"]
-        assert back.dtype == frame["customer_id"].dtype
-        assert {repr(value) for value in back} == {repr(value) for value in frame["customer_id"].dropna()}
-    return pairs
-
-
-def categorical(*values, categories):
-    return pd.Series(pd.Categorical(values, categories=list(categories)))
-
-
-@pytest.mark.parametrize(
-    ("own", "other", "pairs"),
-    [
-        ([1, 2, 3], [3, 9, 1], {(2, 0), (0, 2)}),
-        ([1, 2, 3], [3.0, None, 1.0], {(2, 0), (0, 2)}),
-        (pd.array([1, None, 3], dtype="Int64"), np.array([3, 1], dtype="uint8"), {(2, 0), (0, 1)}),
-        (["a", "b"], ["b", None], {(1, 0)}),
-        (["a", "b"], categorical("b", "x", categories="xb"), {(1, 0)}),
-        (categorical("a", "b", categories="ab"), ["b", "x"], {(1, 0)}),
-        (categorical("a", "b", categories="ab"), categorical("a", "b", categories="ba"), {(0, 0), (1, 1)}),
-        (categorical("a", "b", categories="ab"), categorical("b", "z", categories="zb"), {(1, 0)}),
-        (objects(1, "1", 2.5), objects("1", 7, 1, None), {(1, 0), (0, 2)}),
-        (objects(2**53 + 1, "x"), pd.array([2**53 + 1, None, 2**53], dtype="Int64"), {(0, 0)}),
-        (UUIDS, UUIDS[::-1], {(0, 2), (1, 1), (2, 0)}),
-        (pd.to_datetime(["2024-01-01", "2024-01-02"]), objects(dt.date(2024, 1, 2)), {(1, 0)}),
-    ],
-)
-def test_ids_of_another_table(own, other, pairs):
-    assert joined(own, other) == pairs
-
-
-@pytest.mark.parametrize("kind", ["polars", "polars-lazy", "pyarrow", "duckdb"])
-def test_ids_of_another_kind_of_table(kind):
-    assert joined(["a", "b"], ["b", None, "a"], kind) == {(1, 0), (0, 2)}
-    assert joined(objects(2**53 + 1, "x"), pd.array([2**53 + 1, None, 2**53], dtype="Int64"), kind) == {(0, 0)}
-
-
-@pytest.mark.parametrize(
-    ("own", "other"),
-    [([1, 2], ["1", "2"]), (["1"], [1]), (["1"], objects(1, "1")), ([1], pd.to_datetime(["2024-01-01"]))],
-)
-def test_ids_of_unlike_types_are_refused(own, other):
-    with pytest.raises(ColumnError):
-        joined(own, other)
-
-
-def test_a_column_missing_in_another_table():
-    with (
-        transactions(pd.DataFrame({"customer_id": [1], "date": pd.Timestamp("2024-01-05"), "amount": 1.0})) as tx,
-        pytest.raises(ColumnError, match="customer='cid'"),
-    ):
-        tx.engine.attach_source(pd.DataFrame({"id": [1]}), {"customer": "cid"}, customer="customer")
-
-
 def test_codes_are_stable_and_nulls_have_none():
     ids = Ids()
     first = ids.encode(objects("b", None, 1, "b", np.nan))
@@ -393,23 +324,3 @@ def test_surrogates_are_refused():
     frame = pd.DataFrame({"customer_id": objects("\ud800", "a"), "date": pd.Timestamp("2024-01-05"), "amount": 1.0})
     with pytest.raises(LoyaltyError):
         transactions(frame)
-
-
-@pytest.mark.parametrize(
-    ("own", "other"),
-    [
-        (pd.Series([1, 2], dtype="int8"), [1, 1000]),
-        (pd.Series([1, 2], dtype="int64"), [1, None, 2.5]),
-        (categorical("a", "b", categories="ab"), ["a", "z"]),
-        (categorical("a", "b", categories="ab"), ["a", None]),
-        (objects(1, "1"), ["1", None, "z"]),
-        (pd.Series(["a", "b"]), ["a", None]),
-    ],
-)
-def test_ids_that_only_another_table_has_are_not_bent_to_the_log_s_dtype(own, other):
-    frame = pd.DataFrame({"customer_id": own, "date": pd.Timestamp("2024-01-05"), "amount": 1.0})
-    with transactions(frame) as tx:
-        rows = tx.engine.attach_source(pd.DataFrame({"id": other}), {"customer": "id"}, customer="customer")
-        back = tx.hand_back(rows)["customer_id"]
-    expected = {sources.text(value) for value in pd.Series(other)} - {None}
-    assert {sources.text(value) for value in back} - {None} == expected

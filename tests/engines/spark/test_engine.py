@@ -16,14 +16,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pyarrow.dataset
 import pytest
 
 import loyalty as ly
 import sources
 import spark_cluster
 from loyalty.clv.summaries import spend_cells
-from loyalty.errors import ClosedError, ColumnError, OutputError, UnsupportedSource
+from loyalty.errors import ClosedError, ColumnError, UnsupportedSource
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("spark")]
 
@@ -211,22 +210,6 @@ def test_only_aggregates_and_cells_reach_the_driver(fetched, monkeypatch):
             assert type(one).__module__.startswith("pyspark.sql")
             assert "customer_id" in one.columns
         assert lazy[1].count() == opened.n_customers > 2900
-
-
-# Writing
-
-
-def test_writing(tx, here, tmp_path):
-    path = str(tmp_path / "customers")
-    days = ("first_day", "last_day", "first_inside")
-    tx.engine.write(tx.customers, path, customer="customer_id", days=days)
-    written = pa.dataset.dataset(path).to_table().to_pandas(date_as_object=False)
-    assert sources.same(sources.rows(written), sources.rows(here.hand_back(here.customers, days)))
-    with pytest.raises(OutputError, match="it is there already: choose another path"):
-        tx.engine.write(tx.customers, path, customer="customer_id")
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(OutputError, match="cannot be written"):
-        tx.engine.write(tx.customers, str(tmp_path / "file" / "under"), customer="customer_id")
 
 
 # Other tables of the caller's

@@ -166,6 +166,14 @@ def test_amounts(table, kind, values, invalid):
         ly.transactions(made)
 
 
+@pytest.mark.parametrize("kind", ["double precision", "numeric"])
+def test_amounts_whose_squares_are_no_floats_count_as_none(table, kind):
+    with ly.transactions(table("amount", ["1e-200", "3", "2e-101"], kind, customer_id="random()")) as tx:
+        assert sorted(tx.collect(tx.customers)["spend"].to_pylist()) == [0.0, 0.0, 3.0]
+        assert ly.spending(tx).revenue.value == 3.0
+        assert "100.0 %" in str(ly.pareto(tx))
+
+
 def test_missing_discounts_are_none_and_unusable_ones_are_not(table):
     made = table("off", ["NULL", "'NaN'", "'Infinity'", "2"], "numeric")
     with ly.transactions(made, discount="off", invalid="exclude") as tx:

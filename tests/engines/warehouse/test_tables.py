@@ -87,6 +87,22 @@ def test_results_outlive_the_transactions_until_they_are_forgotten(backend):
     assert ours(backend) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "told", "arrow"), [("smallint", "int16", pa.int16()), ("real", "float32", pa.float32())]
+)
+def test_ids_come_back_in_their_own_type(server, backend, kind, told, arrow, tmp_path):
+    ids = [0.5, 1.5, 2.5] if kind == "real" else [-1, 0, 32767]
+    server.load("typed", log().head(3).assign(customer_id=ids, amount=1.0), {"customer_id": kind})
+    with ly.transactions(backend.table("typed")) as tx:
+        people = tx.hand_back(tx.customers)
+        assert str(people.schema()["customer_id"]) == told
+        assert tx.collect(tx.customers).schema.field("customer").type == arrow
+        tx.engine.write(tx.customers, str(tmp_path / "people.parquet"), customer="id")
+        found = pq.read_table(tmp_path / "people.parquet")["id"]
+        assert found.type == arrow
+        assert sorted(found.to_pylist()) == sorted(people["customer_id"].to_pyarrow().to_pylist()) == ids
+
+
 def test_summaries_are_pandas_frames(backend):
     with ly.transactions(backend.table("log")) as tx:
         assert isinstance(ly.retention(tx).to_native(), pd.DataFrame)

@@ -7,10 +7,12 @@ of another type would be cast: both are errors that name the two files.
 from __future__ import annotations
 
 import glob
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from loyalty.engines.canonical import INTEGERS, family, quoted
+from loyalty.engines.canonical import FLOATS, INTEGERS, family, quoted
 from loyalty.errors import ColumnError
 
 __all__ = ["Schemas", "refuse_drift"]
@@ -19,6 +21,9 @@ __all__ = ["Schemas", "refuse_drift"]
 Schemas = Mapping[str, Mapping[str, Any]]
 
 _MONEY = {"amount", "cost", "discount"}  # floats in the end, whichever numbers they come as
+_DIGITS = {"TINYINT": 3, "SMALLINT": 5, "INTEGER": 10, "BIGINT": 19,
+           "UTINYINT": 3, "USMALLINT": 5, "UINTEGER": 10, "UBIGINT": 20}  # fmt: skip
+_MOST_DIGITS = 38  # of a decimal
 
 
 def refuse_drift(schemas: Schemas, labels: Sequence[Any], roles: Sequence[str], connection: Any) -> None:
@@ -34,21 +39,39 @@ def refuse_drift(schemas: Schemas, labels: Sequence[Any], roles: Sequence[str], 
         ColumnError: A file lacks such a column, or holds another type of it.
     """
     for place, label in enumerate(labels):
+        _refuse_lacking(schemas, label)
         role = roles[place] if place < len(roles) else ""
-        holder = next((path for path, columns in schemas.items() if label in columns), "")
-        for path, columns in schemas.items():
-            if label not in columns:
+        # Every two of them: what goes with a third type need not go together, least of all with nulls alone.
+        for (other, holder), (mine, path) in itertools.combinations(_types(schemas, label, connection), 2):
+            if not _alike(mine, other, role):
                 raise ColumnError(
-                    f"column {label!r} is in the file {holder!r} but not in {path!r}, where it would be null in every "
-                    f"row: add it there, leave that file out, or open the files apart."
+                    f"column {label!r} is of type {other} in the file {holder!r} and of type {mine} in {path!r}: "
+                    "one would be cast to the other in silence. Write them with one type."
                 )
-            if columns[label] != schemas[holder][label]:
-                mine, other = (_type(connection, one, label) for one in (path, holder))
-                if not _alike(mine, other, role):
-                    raise ColumnError(
-                        f"column {label!r} is of type {other} in the file {holder!r} and of type {mine} in {path!r}: "
-                        "one would be cast to the other in silence. Write them with one type."
-                    )
+
+
+def _refuse_lacking(schemas: Schemas, label: Any) -> None:
+    """Raise where some files hold a column and others do not."""
+    holder = next((path for path, columns in schemas.items() if label in columns), "")
+    for path, columns in schemas.items():
+        if label not in columns:
+            raise ColumnError(
+                f"column {label!r} is in the file {holder!r} but not in {path!r}, where it would be null in every "
+                f"row: add it there, leave that file out, or open the files apart."
+            )
+
+
+def _types(schemas: Schemas, label: Any, connection: Any) -> list[tuple[str, str]]:
+    """Return the types that a column has, each with the first file that holds it; none where all files say the same."""
+    told: dict[Any, str] = {}
+    for path, columns in schemas.items():
+        told.setdefault(columns[label], path)
+    if len(told) == 1:
+        return []
+    found: dict[str, str] = {}
+    for path in told.values():
+        found.setdefault(_type(connection, path, label), path)
+    return list(found.items())
 
 
 def _type(connection: Any, path: str, label: str) -> str:
@@ -60,6 +83,26 @@ def _alike(one: str, other: str, role: str) -> bool:
     """Return whether values of two types are the same values in the wider of them."""
     if one == other or '"NULL"' in {one, other}:
         return True
-    if family(one) == "number" and role not in _MONEY:  # the wider of a whole number and a float may not hold an id
-        return {one, other} <= INTEGERS
-    return family(one) == family(other)
+    if family(one) != family(other):
+        return False
+    if family(one) != "number":
+        return True
+    return _same_money(one, other) if role in _MONEY else {one, other} <= INTEGERS  # a float may not hold an id
+
+
+def _same_money(one: str, other: str) -> bool:
+    """Return whether the type that DuckDB casts two types of numbers to keeps what a DOUBLE would."""
+    if "DOUBLE" in {one, other}:
+        return True
+    if {one, other} & FLOATS:  # whole numbers and decimals beside a FLOAT become FLOATs, of seven digits
+        return False
+    sizes = [_whole_and_decimal_places(kind) for kind in (one, other)]
+    return sum(map(max, zip(*sizes, strict=True))) <= _MOST_DIGITS  # else decimal places are cut off
+
+
+def _whole_and_decimal_places(kind: str) -> tuple[int, int]:
+    """Return how many digits an integer or decimal type has before and after the point."""
+    found = re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", kind)
+    if found is None:
+        return _DIGITS.get(kind, _MOST_DIGITS), 0
+    return int(found[1]) - int(found[2]), int(found[2])

@@ -146,7 +146,7 @@ class Files(Scanned):
                     self.schemas[path] = dict.fromkeys(self._header(connection, path), "text")
                 else:
                     fields = connection.execute(_FIELDS, [[glob.escape(path)]]).fetchall()
-                    self.schemas[path] = {name: told for name, _, *told in _top_fields(fields)}
+                    self.schemas[path] = {name: tuple(told) for name, _, *told in _top_fields(fields)}
 
     def _header(self, connection: Any, path: str) -> list[str]:
         """Return the names in a file as they stand there: DuckDB renames `a, a` and `a, A`."""
@@ -202,10 +202,11 @@ def open_files(patterns: list[str]) -> Files:
     """Return the files that paths and globs mean, all Parquet or all text.
 
     Raises:
-        InvalidArgument: One matches no file, is a folder, or its ending does not say what it is.
+        InvalidArgument: One matches no file, is a folder, or its ending does not say what it is; a file is met twice.
         EmptyData: A file holds nothing at all.
     """
     paths = [path for pattern in patterns for path in _matches(pattern)]
+    _refuse_twice(paths)
     kinds = {_file_kind(path) for path in paths}
     if len(kinds) > 1:
         raise InvalidArgument(
@@ -213,8 +214,20 @@ def open_files(patterns: list[str]) -> Files:
         )
     for path in paths:
         if Path(path).stat().st_size == 0:
-            raise EmptyData(f"the file {path!r} is empty: it has no line that names the columns.")
+            lacks = "it has no line that names the columns" if kinds == {"text"} else "it is no Parquet file"
+            raise EmptyData(f"the file {path!r} is empty: {lacks}.")
     return Files(paths, text=kinds == {"text"})
+
+
+def _refuse_twice(paths: Sequence[str]) -> None:
+    """Raise where the rows of a file would be counted twice."""
+    seen: dict[Path, str] = {}
+    for path in paths:
+        place = Path(path).resolve()
+        if place in seen:
+            which = f"{path!r} is met twice" if seen[place] == path else f"{seen[place]!r} and {path!r} are one file"
+            raise InvalidArgument(f"{which}, whose rows would be counted twice: name every file once.")
+        seen[place] = path
 
 
 def _matches(pattern: str) -> list[str]:

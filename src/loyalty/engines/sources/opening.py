@@ -219,7 +219,8 @@ def _open_object(data: Any) -> Source:
         return ArrowTable(_streamed(data))
     raise UnsupportedSource(
         f"data is a {type(data).__module__}.{type(data).__qualname__}: give a pandas, Polars or PyArrow table, a "
-        "DuckDB relation, a path, glob or list of paths to Parquet or CSV files, or the path of a database."
+        "DuckDB relation, a path, glob or list of paths to Parquet or CSV files, the path of a database, a Spark "
+        "DataFrame, or an Ibis table on PostgreSQL."
     )
 
 

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import checks
+from loyalty.engines import beside
+from loyalty.engines.base import CLOSED
 from loyalty.engines.once import Once
 from loyalty.engines.results import label_for
-from loyalty.engines.sources.opening import open_source
 from loyalty.engines.spark import canonical
 from loyalty.engines.spark.canonical import Spelling
 from loyalty.engines.spark.failures import STOPPED, first_lines, plain_errors, stopped
 from loyalty.engines.spark.plans import without_past
-from loyalty.errors import ClosedError, ColumnError, OutputError, UnsupportedSource
+from loyalty.engines.spark.writing import new_folder
+from loyalty.errors import ClosedError, OutputError, UnsupportedSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Spark"]
 
-_CLOSED = "these transactions are closed: keep them open (or leave the with block later)."
 _SMALL = 10 << 20  # bytes of an attached table that every executor is sent whole; Spark's own threshold
 
 
@@ -121,7 +122,7 @@ class Spark:
                     self._kept[name] = native
                     return
             native.unpersist()
-            raise ClosedError(_CLOSED)
+            raise ClosedError(CLOSED)
 
     def attach(self, table: pa.Table) -> nw.LazyFrame[Any]:
         """Return an Arrow table as a frame; a small one is sent whole to every executor."""
@@ -134,13 +135,11 @@ class Spark:
         if nw.dependencies.is_pyspark_dataframe(native):
             frame = self._columns_of(native, columns)
         else:
-            source = open_source(data)
-            labels = [checks.column(name, label, source.labels) for name, label in columns.items()]
-            table = source.arrow(labels).rename_columns(list(columns))
+            table = beside.read(data, columns)
             with self._building("the table"):
                 frame = self._from_arrow(table)
         if customer is not None:
-            self._refuse_foreign(frame, customer, columns[customer])
+            self._refuse_foreign(frame.select(customer), columns[customer])
         return nw.from_native(frame)
 
     def _columns_of(self, native: Any, columns: Mapping[str, Any]) -> Any:
@@ -151,17 +150,13 @@ class Spark:
             by_place = native.toDF(*(f"c{place}" for place in range(len(labels))))
             return by_place.selectExpr(*(f"c{place} AS `{name}`" for place, name in zip(places, columns, strict=True)))
 
-    def _refuse_foreign(self, frame: Any, customer: str, label: Any) -> None:
-        """Raise where another table's ids cannot equal those of the log."""
-        own, other = (
-            table.schema["customer" if table is not frame else customer].dataType.simpleString()
-            for table in (self._kept["customers"], frame)
-        )
-        if other != "void" and canonical.family(own) != canonical.family(other):
-            raise ColumnError(
-                f"the customers of the log are of type {own}, those in column {label!r} are {other}: none would "
-                "match. Convert one of them."
-            )
+    def _refuse_foreign(self, ids: Any, label: Any) -> None:
+        """Raise where another table's ids cannot be compared with those of the log."""
+        customers = self._kept["customers"].select("customer")
+        own, other = (frame.schema[0].dataType.simpleString() for frame in (customers, ids))
+        if other != "void":
+            beside.refuse_foreign(own, other, canonical.family, label)
+            beside.refuse_rounded(self, nw.from_native(ids), own, other, label)
 
     def _from_arrow(self, table: pa.Table) -> Any:
         """Return a Spark DataFrame of an Arrow table; times without a zone stay without."""
@@ -186,7 +181,7 @@ class Spark:
         """Return a per-customer frame as a lazy Spark DataFrame; see `Engine.hand_back`."""
         with self._building("the query"):
             native = nw.to_native(frame)
-            label = label_for(customer, native.columns, exact=False)  # Spark may not mind the case
+            label = label_for(customer, native.columns)
             parts = []
             for name in native.columns:
                 column = native[name]
@@ -198,14 +193,12 @@ class Spark:
     def write(self, frame: nw.LazyFrame[Any], path: str, *, customer: Any, days: Sequence[str] = ()) -> None:
         """Have Spark fill a folder with Parquet files; see `Engine.write`."""
         handed = self.hand_back(frame, customer=customer, days=days)
+        tag = f"{self._tag}-{uuid.uuid4().hex}"  # its tasks must have ended before what they wrote is removed
         try:
-            with self._running(path):
+            with self._running(path), self._tagged(tag), new_folder(self._session, path, tag):
                 handed.write.mode("errorifexists").parquet(path)
         except UnsupportedSource as err:
-            reason = first_lines(err.__cause__ or err)
-            there = "PATH_ALREADY_EXISTS" in reason or "already exists" in reason
-            told = "it is there already: choose another path, or remove it first" if there else reason
-            raise OutputError(f"{path!r} cannot be written: {told}.") from err
+            raise OutputError(f"{path!r} cannot be written: {first_lines(err.__cause__ or err)}.") from err
 
     def interrupt(self) -> None:
         """Break off the jobs that run now for these transactions, and no others of the session."""
@@ -231,7 +224,7 @@ class Spark:
 
     def _refuse_closed(self) -> None:
         if self._closed:
-            raise ClosedError(_CLOSED)
+            raise ClosedError(CLOSED)
         if stopped(self._session):  # else expressions that are built next fail, outside this engine
             raise UnsupportedSource(STOPPED)
 
@@ -244,19 +237,24 @@ class Spark:
                 yield
         except (UnsupportedSource, KeyError) as err:
             if self._closed:  # by another thread in the meantime
-                raise ClosedError(_CLOSED) from err
+                raise ClosedError(CLOSED) from err
             raise
 
     @contextmanager
     def _running(self, what: str) -> Iterator[None]:
         """The same for what starts jobs, which bear this engine's tag."""
-        with self._building(what):
-            context = self._session.sparkContext
-            context.addJobTag(self._tag)
-            try:
-                yield
-            finally:
-                context.removeJobTag(self._tag)
+        with self._building(what), self._tagged(self._tag):
+            yield
+
+    @contextmanager
+    def _tagged(self, tag: str) -> Iterator[None]:
+        """Have the jobs that this thread starts bear a tag."""
+        context = self._session.sparkContext
+        context.addJobTag(tag)
+        try:
+            yield
+        finally:
+            context.removeJobTag(tag)
 
     def _canonical(self, spec: RowSpec, value: Any) -> tuple[dict[str, str], list[str]]:
         """Return role → column of the source, and the expressions of canonical rows."""

@@ -27,6 +27,7 @@ __all__ = [
 _TEXT = 'text COLLATE "C"'
 _EXACT = {b"exact": b"decimal"}  # marks columns of decimals
 _SPECK = 1e-290
+_ID = "customer"  # the column of a frame that holds ids
 _DIGITS = 18  # behind the point, of decimals that no type limits
 
 
@@ -35,7 +36,8 @@ def kept_columns(
 ) -> tuple[str, dict[str, Any]]:
     """Return the SELECT list by which a frame is kept, and the Ibis types of what it gives.
 
-    Numbers are widened, so that a later sum cannot leave a small type's range, and texts compare by their bytes.
+    Numbers are widened, so that a later sum cannot leave a small type's range, and texts compare by their bytes; ids
+    stay what they are, since they come back.
 
     Args:
         schema: The frame's Ibis schema.
@@ -48,16 +50,21 @@ def kept_columns(
         column = quoted(name)
         if name in days:
             column, kind = f"{EPOCH} + {column}::integer", "date"  # noqa: PLW2901
-        elif kind.is_integer():
-            wide = kind.is_int64() or kind.is_unsigned_integer()
-            column, kind = (f"{column}::bigint", "int64") if wide else (f"{column}::integer", "int32")  # noqa: PLW2901
-        elif kind.is_floating():
-            column, kind = f"{column}::double precision", "float64"  # noqa: PLW2901
         elif kind.is_string():
             column = f'{column}::text COLLATE "C"'
+        elif name != _ID:
+            column, kind = _widened(column, kind)  # noqa: PLW2901
         parts.append(f"{column} AS {quoted(into)}")
         kinds[into] = kind
     return ", ".join(parts), kinds
+
+
+def _widened(column: str, kind: Any) -> tuple[str, Any]:
+    """Return a column as a type that sums fit into, and the Ibis type."""
+    if kind.is_integer():
+        wide = kind.is_int64() or kind.is_unsigned_integer()
+        return (f"{column}::bigint", "int64") if wide else (f"{column}::integer", "int32")
+    return (f"{column}::double precision", "float64") if kind.is_floating() else (column, kind)
 
 
 def sent_columns(schema: Any) -> str:
@@ -69,7 +76,7 @@ def _sent(column: str, kind: Any) -> str:
     """Return the SQL by which a column is sent."""
     ways = {
         "integer": f"{column}::bigint",
-        "floating": f"{column}::double precision",
+        "floating": f"encode(float8send({column}::double precision), 'hex')",  # as text, the session rounds them
         "boolean": f"{column}::integer",
         "date": f"CASE WHEN isfinite({column}) THEN {column} - {EPOCH} END",
         "timestamp": f"CASE WHEN isfinite({column}) THEN (EXTRACT(EPOCH FROM {column}) * 1000000)::bigint END",
@@ -78,16 +85,31 @@ def _sent(column: str, kind: Any) -> str:
     return next((sql for test, sql in ways.items() if getattr(kind, f"is_{test}")()), f"{column}::text")
 
 
-def arrow_schema(schema: Any) -> pa.Schema:
-    """Return the Arrow types of what `sent_columns` sends, decimals that no type limits as text."""
+def arrow_schema(schema: Any, ids: str = _ID) -> pa.Schema:
+    """Return the Arrow types of what `sent_columns` sends, decimals that no type limits as text.
+
+    Args:
+        schema: The frame's Ibis schema.
+        ids: The column of ids, which are of no other type than the caller's.
+    """
     import pyarrow as pa
 
     marks = {name: _EXACT if kind.is_decimal() else None for name, kind in schema.items()}
-    fields = [pa.field(name, _arrow_type(kind), metadata=marks[name]) for name, kind in schema.items()]
-    return pa.schema(fields)
+    types = {name: _id_type(kind) if name == ids else _arrow_type(kind) for name, kind in schema.items()}
+    return pa.schema([pa.field(name, kind, metadata=marks[name]) for name, kind in types.items()])
+
+
+def _id_type(kind: Any) -> Any:
+    """Return the Arrow type of ids."""
+    import pyarrow as pa
+
+    if kind.is_int16():
+        return pa.int16()
+    return pa.float32() if kind.is_float32() else _arrow_type(kind)
 
 
 def _arrow_type(kind: Any) -> Any:
+    """Return the Arrow type of a column."""
     import pyarrow as pa
 
     if kind.is_timestamp():
@@ -140,7 +162,8 @@ def _read_as(kind: Any) -> Any:
 
     if pa.types.is_date32(kind) or pa.types.is_boolean(kind) or pa.types.is_timestamp(kind):
         return pa.int64()
-    return pa.string() if pa.types.is_binary(kind) or pa.types.is_null(kind) else kind
+    as_text = pa.types.is_binary(kind) or pa.types.is_null(kind) or pa.types.is_floating(kind)
+    return pa.string() if as_text else kind
 
 
 def _finished(column: Any, kind: Any) -> Any:
@@ -154,7 +177,20 @@ def _finished(column: Any, kind: Any) -> Any:
         return pa.chunked_array([pa.array(values, kind)])
     if pa.types.is_null(kind):
         return pa.chunked_array([pa.nulls(len(column))])
+    if pa.types.is_floating(kind):
+        return pa.chunked_array([_floats(column).cast(kind)])
     return column.cast(kind)
+
+
+def _floats(column: Any) -> Any:
+    """Return floats that were sent as the hexadecimal digits of their bytes, the first byte first."""
+    import numpy as np
+    import pyarrow as pa
+
+    missing = column.is_null().to_numpy()
+    numbers = np.zeros(len(column))
+    numbers[~missing] = np.frombuffer(bytes.fromhex("".join(column.drop_null().to_pylist())), ">f8")
+    return pa.array(numbers, mask=missing, from_pandas=False)
 
 
 def exact(table: pa.Table) -> pa.Table:

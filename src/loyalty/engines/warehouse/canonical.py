@@ -30,7 +30,7 @@ _OTHERS = {  # taken as they are
 }  # fmt: skip
 _BLANKS = "' ' || chr(9) || chr(10) || chr(13)"
 _CALENDAR = "DATE '0001-01-01' AND DATE '9999-12-31'"  # what Python's dates reach
-_MOST_MONEY, _LEAST_MONEY = "1e100", "1e-300"  # smaller numbers are none to a float
+_MOST_MONEY, _LEAST_MONEY = "1e100", "1e-100"  # below, a square may be too small: PostgreSQL ends the whole query
 # By digits and not by class: what counts as a digit depends on the collation.
 _ISO_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ISO_TIME = "[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
@@ -136,17 +136,15 @@ def _converted(name: str, plain: str) -> str | None:
 
 
 def _amount(name: str, kind: str, role: str, label: Any) -> str:
-    """Return a sum of money as a float, null where it is not one; a missing discount is a discount of 0."""
+    """Return a sum of money as a float, specks as 0, null where it is none; a missing discount is one of 0."""
     plain = _plain(kind)
     if plain in _INTEGERS:
         sound = f"{name}::double precision"
-    elif plain in _FLOATS:  # here NaN is larger than any number
-        number = f"{name}::double precision"
-        sound = f"CASE WHEN abs({number}) < {_MOST_MONEY}::double precision THEN {number} END"
-    elif plain in {"numeric", "money"}:
-        number = f"{name}::numeric"
-        small = f"CASE WHEN abs({number}) < {_LEAST_MONEY} THEN 0 ELSE {number}::double precision END"
-        sound = f"CASE WHEN abs({number}) < {_MOST_MONEY} THEN {small} END"
+    elif plain in _FLOATS or plain in {"numeric", "money"}:  # here NaN is larger than any number
+        exact = "double precision" if plain in _FLOATS else "numeric"
+        size = f"abs({name}::{exact})"
+        number = f"CASE WHEN {size} < {_LEAST_MONEY}::{exact} THEN 0 ELSE {name}::{exact}::double precision END"
+        sound = f"CASE WHEN {size} < {_MOST_MONEY}::{exact} THEN {number} END"
     else:
         raise ColumnError(_not_a_number(kind, role, label))
     if role != "discount":

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import checks
+from loyalty.engines import beside
+from loyalty.engines.base import CLOSED
 from loyalty.engines.canonical import quoted
 from loyalty.engines.once import Once
 from loyalty.engines.results import label_for
-from loyalty.engines.sources.opening import open_source
 from loyalty.engines.warehouse import arrow, canonical
 from loyalty.engines.warehouse.session import Session, session_of
-from loyalty.errors import ClosedError, ColumnError, UnsupportedSource
+from loyalty.errors import ClosedError, UnsupportedSource
 from loyalty.writing import whole_file
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Warehouse", "relation_of"]
 
 _REMEMBERED = 16  # attached tables: calendars, cells and wallets are asked for again and again
-_CLOSED = "these transactions are closed: keep them open (or leave the with block later)."
 
 
 class Warehouse:
@@ -121,12 +121,12 @@ class Warehouse:
         native = nw.to_native(data, pass_through=True)
         if nw.dependencies.is_ibis_table(native) and native.get_backend() is self._backend:
             return self._columns_of(native, columns, customer)
-        source = open_source(data)
-        labels = [checks.column(name, label, source.labels) for name, label in columns.items()]
-        table = source.arrow(labels).rename_columns(list(columns))
+        table = beside.read(data, columns)
+        frame = self.attach(table)
         if customer is not None:
-            self._refuse_foreign(arrow.postgres_type(table.schema.field(customer).type), columns[customer])
-        return self.attach(table)
+            kind = arrow.postgres_type(table.schema.field(customer).type)
+            self._refuse_foreign(frame.select(customer), kind, columns[customer])
+        return frame
 
     def _columns_of(self, native: Any, columns: Mapping[str, Any], customer: Any) -> nw.LazyFrame[Any]:
         """Return columns of another table of the same connection under their internal names."""
@@ -137,32 +137,35 @@ class Warehouse:
             column = f"c{place}"
             kind = types[column]
             if name == customer:
-                self._refuse_foreign(kind, label)
                 sql = canonical.identifier(column, kind, name, label)
             else:
                 sql = canonical.value_of(column, kind, label)
             parts.append(f"{sql} AS {quoted(name)}")
             kinds[name] = canonical.ibis_type(kind)
         query = f"SELECT {', '.join(parts)} FROM ({source}) AS source"  # noqa: S608 (built from the caller's own query)
-        return _frame(self._backend.sql(query, schema=kinds))
+        frame = _frame(self._backend.sql(query, schema=kinds))
+        if customer is not None:
+            kind = types[f"c{list(columns).index(customer)}"]
+            self._refuse_foreign(frame.select(customer), kind, columns[customer])
+        return frame
 
-    def _refuse_foreign(self, other: str, label: Any) -> None:
-        """Raise where another table's ids cannot equal those of the log."""
+    def _refuse_foreign(self, ids: nw.LazyFrame[Any], other: str, label: Any) -> None:
+        """Raise where another table's ids, of a type of PostgreSQL's, cannot be compared with those of the log."""
+        if not other:
+            return
         with self._running():
-            ids = self._compiled(self._kept["customers"].select("customer"))
-            own = self._session.types(ids, "the ids", self)[0]
-        if other and canonical.family(own) != canonical.family(other):
-            raise ColumnError(
-                f"the customers of the log are of type {own}, those in column {label!r} are {other}: none would "
-                "match. Convert one of them."
-            )
+            query = self._compiled(self._kept["customers"].select("customer"))
+            own = self._session.types(query, "the ids", self)[0]
+        beside.refuse_foreign(own, other, canonical.family, label)
+        beside.refuse_rounded(self, ids, own, other, label)
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Run a query and return its rows."""
         import pyarrow as pa
 
         expr = nw.to_native(frame)
-        with closing(self._batches(self._compiled(expr), expr.schema())) as batches:
+        schema = expr.schema()
+        with closing(self._batches(self._compiled(expr), schema, arrow.arrow_schema(schema))) as batches:
             return arrow.exact(pa.concat_tables(list(batches)))
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
@@ -170,8 +173,12 @@ class Warehouse:
 
         Its rows lie in a temporary table of the connection that outlives these transactions: it is dropped when the
         last expression built on it is gone and another query runs, at the latest when the connection ends.
+
+        Ibis itself runs what is asked of the table, on the same connection and without waiting for anybody: ask it
+        from one thread, while no other computes anything on that connection. Where threads must not wait for each
+        other, each opens the table on a connection of its own.
         """
-        query, kinds = self._outgoing(frame, customer, days)
+        query, kinds, _ = self._outgoing(frame, customer, days)
         with self._running():
             return self._named(self._session.create("result", query, self), kinds, passing=True)
 
@@ -180,13 +187,12 @@ class Warehouse:
         import ibis
         import pyarrow.parquet as pq
 
-        query, kinds = self._outgoing(frame, customer, days)
-        kinds = ibis.schema(kinds)
-        types = arrow.arrow_schema(kinds)
+        query, kinds, ids = self._outgoing(frame, customer, days)
+        types = arrow.arrow_schema(ibis.schema(kinds), ids)
         with (
             whole_file(path, replace=False) as beside,
             pq.ParquetWriter(beside, types, compression="zstd") as writer,
-            closing(self._batches(query, kinds)) as batches,
+            closing(self._batches(query, ibis.schema(kinds), types)) as batches,
         ):
             for batch in batches:
                 writer.write_table(batch)
@@ -212,20 +218,19 @@ class Warehouse:
             yield
         except (UnsupportedSource, KeyError) as err:
             if self._closed:
-                raise ClosedError(_CLOSED) from err
+                raise ClosedError(CLOSED) from err
             raise
 
     def _refuse_closed(self) -> None:
         if self._closed:
-            raise ClosedError(_CLOSED)
+            raise ClosedError(CLOSED)
 
     def _compiled(self, expr: Any) -> str:
         """Return the SQL of an expression."""
         return str(self._backend.compile(expr))
 
-    def _batches(self, query: str, kinds: Any) -> Generator[pa.Table]:
-        """Give the rows of a query in tables, at least one."""
-        types = arrow.arrow_schema(kinds)
+    def _batches(self, query: str, kinds: Any, types: pa.Schema) -> Generator[pa.Table]:
+        """Give the rows of a query of the given Ibis types in tables of the given Arrow types, at least one."""
         sent = f"SELECT {arrow.sent_columns(kinds)} FROM ({query}) AS query"  # noqa: S608 (compiled by Ibis)
         # Closed by whoever asks, not by the garbage collector: meanwhile the connection is taken.
         with self._running(), closing(self._session.blocks(sent, "the query", self)) as blocks:
@@ -264,13 +269,15 @@ class Warehouse:
             weakref.finalize(table, _passed, self._session, self._tables, unique).atexit = False
         return table.to_expr()
 
-    def _outgoing(self, frame: nw.LazyFrame[Any], customer: Any, days: Sequence[str]) -> tuple[str, dict[str, Any]]:
-        """Return the query of a per-customer frame as the caller gets it, and its Ibis types."""
+    def _outgoing(
+        self, frame: nw.LazyFrame[Any], customer: Any, days: Sequence[str]
+    ) -> tuple[str, dict[str, Any], str]:
+        """Return the query of a per-customer frame as the caller gets it, its Ibis types and its column of ids."""
         expr = nw.to_native(frame)
         schema = expr.schema()
         label = label_for(customer, schema.names)
         selected, kinds = arrow.kept_columns(schema, {"customer": label}, days)
-        return f"SELECT {selected} FROM ({self._compiled(expr)}) AS query", kinds  # noqa: S608 (compiled by Ibis)
+        return f"SELECT {selected} FROM ({self._compiled(expr)}) AS query", kinds, label  # noqa: S608 (compiled by Ibis)
 
     def _canonical(self, spec: RowSpec, value: Any, found: str | None = None) -> tuple[str, dict[str, str]]:
         """Return the query of canonical rows and its columns with their Ibis types.

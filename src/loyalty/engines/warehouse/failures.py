@@ -9,10 +9,19 @@ from typing import Any
 
 from loyalty.errors import UnsupportedSource
 
-__all__ = ["IN_FAILED_TRANSACTION", "told"]
+__all__ = ["ESCAPING_BACKSLASHES", "IN_FAILED_TRANSACTION", "told"]
 
 IN_FAILED_TRANSACTION = (
     "the connection is in a transaction of yours that has failed, in which PostgreSQL runs nothing: roll it back first."
+)
+ESCAPING_BACKSLASHES = (
+    "the session takes backslashes in text for escapes (standard_conforming_strings is off) and would look for other "
+    'values than yours: run table.get_backend().con.execute("SET standard_conforming_strings = on") first.'
+)
+_ANOTHER_THREAD = (
+    "another thread used the connection meanwhile, itself or by way of Ibis, which may have left it in a transaction: "
+    "roll that back. Ask nothing of it while a metric is computed, nor of tables that were handed back, which are read "
+    "on it: give the other thread a connection of its own."
 )
 _READ_HERE = "or read the table onto this machine: ly.transactions(table.to_pyarrow(), ...)"
 
@@ -26,9 +35,12 @@ def told(what: str, connection: Callable[[], Any]) -> Iterator[None]:
         connection: Returns the connection, None if it is gone.
     """
     import psycopg
+    from psycopg.transaction import OutOfOrderTransactionNesting
 
     try:
         yield
+    except OutOfOrderTransactionNesting as err:
+        raise UnsupportedSource(f"{what}: {_ANOTHER_THREAD}") from err
     except psycopg.Error as err:
         raise UnsupportedSource(_message(what, err, connection())) from err
 

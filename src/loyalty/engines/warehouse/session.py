@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from loyalty.engines.canonical import quoted
-from loyalty.engines.warehouse.failures import IN_FAILED_TRANSACTION, told
+from loyalty.engines.warehouse.failures import ESCAPING_BACKSLASHES, IN_FAILED_TRANSACTION, told
 from loyalty.errors import UnsupportedSource
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ __all__ = ["Session", "session_of"]
 
 _BLOCK = 1 << 23  # bytes of CSV that are read at once
 _MOMENT = 0.05  # seconds between two attempts to break off what another thread runs
+_OURS = (
+    "SELECT relname::text FROM pg_catalog.pg_class "
+    "WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relname::text = ANY(%s::text[])"
+)
 _sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
 _sessions_lock = threading.Lock()
 
@@ -45,6 +49,7 @@ class Session:
         self._connection = weakref.ref(connection)
         self._lock = threading.RLock()
         self._forgotten: collections.deque[str] = collections.deque()  # tables that nobody can ask for any more
+        self._dropped: dict[str, str] = {}  # dropped in a transaction of the caller's, by its id: it may be undone
         self._owner: object = None  # whose query runs
         self._owner_lock = threading.Lock()  # held for moments only
 
@@ -105,6 +110,8 @@ class Session:
             )
         if connection.info.transaction_status == TransactionStatus.INERROR:
             raise UnsupportedSource(IN_FAILED_TRANSACTION)
+        if connection.info.parameter_status("standard_conforming_strings") != "on":
+            raise UnsupportedSource(ESCAPING_BACKSLASHES)
         return connection
 
     def create(self, name: str, query: str, owner: object) -> str:
@@ -176,35 +183,65 @@ class Session:
     def first_rows(self, query: str, what: str, owner: object) -> list[tuple[Any, ...]]:
         """Return the rows of a small query."""
         with self.running(what, owner) as cursor:
-            return cursor.execute(query, prepare=False).fetchall()
+            return _rows(cursor, query)
 
     def forget(self, names: Iterable[str]) -> None:
         """Let go of tables; they are dropped with the next statement that may. Any thread may call it, at any time."""
         self._forgotten.extend(names)
 
     def finish(self, owner: object) -> None:
-        """Break off what the owner runs and drop the tables that were let go of, if the connection still can."""
+        """Break off what the owner runs and drop the tables that were let go of, if the connection still can.
+
+        Nobody waits for the query of another owner: the tables are dropped with the next one that is made, or when that
+        owner finishes.
+        """
         while not self._lock.acquire(timeout=_MOMENT):
+            with self._owner_lock:
+                if self._owner is not None and self._owner is not owner:
+                    return
             self.interrupt(owner)
         try:
             with suppress(UnsupportedSource):
                 self._sweep(owner)
+                while self._forgotten:  # what others let go of meanwhile, who did not wait
+                    self._sweep(owner)
         finally:
             self._lock.release()
 
     def _sweep(self, owner: object) -> None:
         """Drop the tables that were let go of; those that cannot be are left for the next time."""
+        from psycopg.pq import TransactionStatus
+
         names = []
         while self._forgotten:
             names.append(self._forgotten.popleft())
-        if not names:
+        if not names and not self._dropped:
             return
         try:
-            with self.running("temporary tables", owner, writes=True) as cursor:
-                cursor.execute(f"DROP TABLE IF EXISTS {', '.join('pg_temp.' + quoted(name) for name in names)}")
-        except UnsupportedSource:
+            with self._lock:
+                within = self._usable().info.transaction_status != TransactionStatus.IDLE
+                with self.running("temporary tables", owner, writes=True) as cursor:
+                    dropped = self._drop(cursor, names, within=within)
+                self._dropped = dropped
+        except BaseException:
             self._forgotten.extend(names)
             raise
+
+    def _drop(self, cursor: psycopg.Cursor[Any], names: Sequence[str], *, within: bool) -> dict[str, str]:
+        """Drop tables that are there; returns those that a rollback could bring back, with their transaction.
+
+        Args:
+            cursor: In a transaction that may write.
+            names: The tables. Those that a rollback of the owner's has brought back go too.
+            within: Whether the transaction is the owner's.
+        """
+        now = _rows(cursor, "SELECT txid_current()::text")[0][0] if within else ""
+        undoable = {name: when for name, when in self._dropped.items() if when == now}
+        wanted = [*names, *(name for name in self._dropped if name not in undoable)]
+        there = [name for (name,) in _rows(cursor, _OURS, [wanted])]
+        if there:
+            cursor.execute(f"DROP TABLE {', '.join('pg_temp.' + quoted(name) for name in there)}")
+        return {**undoable, **dict.fromkeys(there, now)} if within else {}
 
     def interrupt(self, owner: object) -> None:
         """Cancel the query that runs, if it is the owner's."""
@@ -230,6 +267,12 @@ def _quieten(connection: psycopg.Connection[Any]) -> None:
                 pass
         elif result.status == ExecStatus.COPY_IN:
             server.put_copy_end(b"broken off")
+
+
+def _rows(cursor: psycopg.Cursor[Any], query: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    """Return the rows of a small query, which is not prepared."""
+    found: list[tuple[Any, ...]] = cursor.execute(query, values, prepare=False).fetchall()
+    return found
 
 
 def _unique(name: str) -> str:
