@@ -242,24 +242,24 @@ def net_of_returns(bought: Frame, booked: Frame, rules: Rules) -> Frame:
     mixed = nw.concat([bought.join(touched, on="customer", how="semi").select(*names), booked.select(*names)])
     day = [] if "day" in rules.key else [nw.col("day").min()]
     sums = [nw.col(name).sum() for name in rules.sums]
-    netted = mixed.group_by(*rules.key).agg(*sums, *_gross(rules), *day)
-    netted = netted.with_columns(*_left(rules)).select(*names)
+    netted = mixed.group_by(*rules.key).agg(*sums, *_gross(rules.sums), *day)
+    netted = netted.with_columns(*_left(rules.sums)).select(*names)
     return nw.concat([bought.join(touched, on="customer", how="anti").select(*names), netted])
 
 
-def _gross(rules: Rules) -> list[nw.Expr]:
+def _gross(names: Sequence[str]) -> list[nw.Expr]:
     """Return the aggregates that sum money without its sign: what `_left` measures a sum against."""
-    return [nw.col(name).abs().sum().alias(f"gross_{name}") for name in rules.sums]
+    return [nw.col(name).abs().sum().alias(f"gross_{name}") for name in names]
 
 
-def _left(rules: Rules) -> list[nw.Expr]:
+def _left(names: Sequence[str]) -> list[nw.Expr]:
     """Return sums of money, 0 for those of which nothing is left but the last digits of floats."""
     return [
         nw.when(nw.col(name).abs() > _ROUNDING * nw.col(f"gross_{name}"))
         .then(nw.col(name))
         .otherwise(nw.lit(0.0))
         .alias(name)
-        for name in rules.sums
+        for name in names
     ]
 
 
@@ -297,10 +297,10 @@ def customers(bought: Frame, rules: Rules) -> Frame:
         nw.col("day").max().alias("last_day"),
         nw.len().alias("purchases"),
         *(nw.col(name).sum() for name in rules.sums),
-        *_gross(rules),
+        *_gross(rules.sums),
     )
     # A return may be booked to one purchase and outweigh it by what another one brought: 0.7 + (0.1 - 0.8) is 0.
-    base = base.with_columns(*_left(rules)).drop(*(f"gross_{name}" for name in rules.sums))
+    base = base.with_columns(*_left(rules.sums)).drop(*(f"gross_{name}" for name in rules.sums))
     if rules.history:
         base = base.join(first_days(bought), on="customer", how="inner")
     else:
@@ -349,7 +349,8 @@ def activity(bought: Frame, people: Frame, days: Frame, rules: Rules) -> Frame:
     """
     inside = bought.filter(nw.col("day") >= rules.window.first) if rules.history else bought
     inside = with_period(inside.select("customer", "spend", "day"), days)
-    active = inside.group_by("customer", "period").agg(nw.col("spend").sum())
+    active = inside.group_by("customer", "period").agg(nw.col("spend").sum(), *_gross(["spend"]))
+    active = active.with_columns(*_left(["spend"])).drop("gross_spend")
     following = [
         nw.col(name).shift(-1).over("customer", order_by="period").alias(f"next_{name}") for name in ("period", "spend")
     ]

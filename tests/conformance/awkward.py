@@ -177,7 +177,7 @@ def _sunk():
     """More returned than bought: sums below zero, and sums of nothing but rounding."""
     start = pd.Timestamp("2024-01-03")
     rows = [("sunk", 0, 10.0), ("sunk", 9, -25.0), ("rounding", 0, 0.1), ("rounding", 0, 0.2), ("rounding", 3, -0.3),
-            ("rounding", 40, 0.7), ("rounding", 75, 0.1), ("across", 4, 0.7), ("across", 41, 0.1), ("across", 76, -0.8),
+            ("rounding", 40, 0.7), ("rounding", 75, 0.1), ("across", 4, 0.9), ("across", 41, 0.2), ("across", 76, -1.1),
             ("back", 1, 5.0), ("back", 31, 5.0), ("back", 32, -5.0),
             ("back", 64, 5.0), ("zero", 2, 0.0), ("zero", 50, 0.0),
             ("well", 3, 0.1), ("well", 3, 0.2), ("well", 33, 0.3),

@@ -69,7 +69,9 @@ def test_customers(log):
     for customer, found in naive(log).customers().items():
         days = {name: str(pd.Timestamp("1970-01-01") + pd.Timedelta(days=found[name]))[:10]
                 for name in ("first_day", "first_inside", "last_day")}  # fmt: skip
-        wanted[sources.text(customer)] = {**found, **days}
+        # Sums of what was bought and returned that leave nothing but last digits are 0 in the library.
+        money = {name: 0.0 for name, value in found.items() if isinstance(value, float) and abs(value) < 1e-12}
+        wanted[sources.text(customer)] = {**found, **days, **money}
     same(wanted, expected(log)["transactions(customers)"]["rows"])
 
 
