@@ -469,7 +469,7 @@ def test_errors_survive_pickling():
     ],
 )
 def test_objects_that_are_no_tables(data):
-    with pytest.raises((UnsupportedSource, InvalidArgument), match=r"data is a |no file matches"):
+    with pytest.raises((UnsupportedSource, InvalidArgument), match=r"data is an? |no file matches"):
         transactions(data)
 
 

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import narwhals.stable.v2 as nw
-import psycopg
 import pytest
 
 import loyalty as ly
@@ -18,6 +17,8 @@ import sources
 from loyalty.errors import ClosedError, EmptyData, LoyaltyError, UnsupportedSource
 from postgres_server import CAUTIOUS, LOCKED, READER
 from test_threads import QUESTIONS, log
+
+psycopg = pytest.importorskip("psycopg", reason="the extra ibis is not installed")
 
 pytestmark = [
     pytest.mark.engines,

@@ -8,7 +8,6 @@ from contextlib import closing
 
 import narwhals.stable.v2 as nw
 import pandas as pd
-import psycopg
 import pytest
 
 import loyalty as ly
@@ -17,6 +16,8 @@ from loyalty.engines.warehouse.session import session_of
 from loyalty.errors import UnsupportedSource
 from postgres_server import READER
 from test_threads import log
+
+psycopg = pytest.importorskip("psycopg", reason="the extra ibis is not installed")
 
 pytestmark = [
     pytest.mark.engines,
