@@ -17,7 +17,7 @@ from loyalty.tables import Table
 if TYPE_CHECKING:
     from loyalty.periods import PeriodName
 
-__all__ = ["Transactions", "takes_transactions", "transactions"]
+__all__ = ["Transactions", "exclusions_table", "takes_transactions", "transactions"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -261,6 +261,31 @@ def _listed(exclusions: Mapping[str, tuple[int, float]]) -> str:
     return ", ".join(f"{rows:,} {reason}" for reason, (rows, _) in exclusions.items()) or "nothing"
 
 
+def exclusions_table(
+    exclusions: Mapping[str, tuple[int, float]], kind: str, *, sentence: str, definition: str
+) -> Table:
+    """Return rows left out as a table with the columns `reason`, `rows`, `amount`; for authors.
+
+    Args:
+        exclusions: Reason to rows and amount.
+        kind: Kind of eager frame that it gives.
+        sentence: What it says.
+        definition: What it holds.
+    """
+    import pyarrow as pa
+
+    counts = list(exclusions.values())
+    data = pa.table(
+        {
+            "reason": pa.array(list(exclusions), pa.string()),
+            "rows": pa.array([rows for rows, _ in counts], pa.int64()),
+            "amount": pa.array([amount for _, amount in counts], pa.float64()),
+        }
+    )
+    units = {"amount": "money"}
+    return Table(name="exclusions", data=data, kind=kind, sentence=sentence, definition=definition, units=units)
+
+
 class Transactions:
     """A table of transactions, checked and kept: what every metric, segment and model takes.
 
@@ -329,24 +354,12 @@ class Transactions:
     @property
     def exclusions(self) -> Table:
         """The rows left out: columns `reason`, `rows`, `amount`; empty where every row was used."""
-        import pyarrow as pa
-
-        reasons = list(self._exclusions)
-        data = pa.table(
-            {
-                "reason": pa.array(reasons, pa.string()),
-                "rows": pa.array([self._exclusions[reason][0] for reason in reasons], pa.int64()),
-                "amount": pa.array([self._exclusions[reason][1] for reason in reasons], pa.float64()),
-            }
-        )
-        return Table(
-            name="exclusions",
-            data=data,
-            kind=self.engine.kind,
+        return exclusions_table(
+            self._exclusions,
+            self.engine.kind,
             sentence=f"{self.rows_in - self.rows_used:,} of {self.rows_in:,} rows left out: "
             f"{_listed(self._exclusions)}.",
             definition="Rows of the table that are in no purchase of the observed window, by reason.",
-            units={"amount": "money"},
         )
 
     @property

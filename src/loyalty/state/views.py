@@ -9,9 +9,9 @@ import narwhals.stable.v2 as nw
 
 from loyalty import checks, periods, wording
 from loyalty.clv.summaries.acquired import Acquired
-from loyalty.clv.summaries.summary import UNITS, CustomerSummary
+from loyalty.clv.summaries.summary import UNITS, CustomerSummary, histories_of
 from loyalty.errors import EmptyData
-from loyalty.tables import Table
+from loyalty.transactions import exclusions_table
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from loyalty.engines.stored import Stored
     from loyalty.state.merging import Content
     from loyalty.state.settings import Settings
+    from loyalty.tables import Table
 
 __all__ = ["View", "customers_of", "exclusions_of", "headline", "page", "sentence", "summary_of"]
 
@@ -69,7 +70,9 @@ def summary_of(
     window = periods.Window(settings.first, content.until)
     log = _Log(content, window, periods.to_date(window.first), periods.to_date(window.last))
     who = Acquired.of(cast("Any", log), None, acquired_from, acquired_until)
-    view = View(engine, engine.keep(_rows(content.people.view(engine), who), "view"))
+    everything = {name: nw.col(name) + nw.col(f"{name}_before") for name in ("purchases", "spend")}
+    people = content.people.view(engine).with_columns(**everything)
+    view = View(engine, engine.keep(histories_of(people, who), "view"))
     summary = CustomerSummary(
         engine=engine,
         customer=settings.columns["customer"],
@@ -86,42 +89,14 @@ def summary_of(
     return summary, view
 
 
-def _rows(people: Frame, who: Acquired) -> Frame:
-    """Return the rows of customers: their key columns in days, and mean repeat spend."""
-    people = who.only(people).with_columns(frequency=nw.col("purchases") + nw.col("purchases_before") - 1)
-    repeats = nw.col("spend") + nw.col("spend_before") - nw.col("first_spend")
-    divisor = nw.when(nw.col("frequency") > 0).then(nw.col("frequency")).otherwise(nw.lit(1))
-    mean = nw.when(nw.col("frequency") > 0).then(repeats / divisor).otherwise(nw.lit(0.0))
-    return people.select(
-        "customer",
-        "frequency",
-        recency_key=(nw.col("last_day") - nw.col("first_day")).cast(nw.Int64),
-        age_key=(who.last - nw.col("first_day")).cast(nw.Int64),
-        monetary_value=mean,
-        **who.flag(),
-    )
-
-
 def exclusions_of(content: Content, kind: str) -> Table:
     """Return the rows left out so far, by reason, as a table of some kind."""
-    import pyarrow as pa
-
-    left_out = content.exclusions
-    data = pa.table(
-        {
-            "reason": pa.array(list(left_out), pa.string()),
-            "rows": pa.array([rows for rows, _ in left_out.values()], pa.int64()),
-            "amount": pa.array([amount for _, amount in left_out.values()], pa.float64()),
-        }
-    )
-    total = sum(rows for rows, _ in left_out.values())
-    return Table(
-        name="exclusions",
-        data=data,
-        kind=kind,
+    total = sum(rows for rows, _ in content.exclusions.values())
+    return exclusions_table(
+        content.exclusions,
+        kind,
         sentence=f"{total:,} of {content.rows_in:,} rows left out.",
         definition="Rows of all batches that are in no purchase of the observed window, by reason.",
-        units={"amount": "money"},
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from loyalty.clv.summaries.spend_cells import SpendCells
     from loyalty.transactions import Transactions
 
-__all__ = ["UNITS", "CustomerSummary", "summarize"]
+__all__ = ["UNITS", "CustomerSummary", "histories_of", "summarize"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -87,7 +87,7 @@ def summarize(
         customer=tx.customer,
         unit=unit,
         scale=UNITS[unit],
-        rows=lambda: _of_transactions(who),
+        rows=lambda: histories_of(_people(who.tx, who.last), who),
         has_spend=True,
         weighted=False,
         until=periods.to_date(who.last),
@@ -98,9 +98,15 @@ def summarize(
     return summary
 
 
-def _of_transactions(who: Acquired) -> Frame:
-    """Return the rows of customers: their key columns in days, and mean repeat spend."""
-    people = who.only(_people(who.tx, who.last)).with_columns(frequency=nw.col("purchases") - 1)
+def histories_of(people: Frame, who: Acquired) -> Frame:
+    """Return the rows of a summary: key columns in days, and mean repeat spend; for authors.
+
+    Args:
+        people: Customers with all their purchases, those before the window included: `customer`, `first_day`,
+            `last_day`, `purchases`, `spend`, `first_spend`.
+        who: Which of them are meant, and the last day that counts.
+    """
+    people = who.only(people).with_columns(frequency=nw.col("purchases") - 1)
     repeats = nw.col("spend") - nw.col("first_spend")
     divisor = nw.when(nw.col("frequency") > 0).then(nw.col("frequency")).otherwise(nw.lit(1))
     mean = nw.when(nw.col("frequency") > 0).then(repeats / divisor).otherwise(nw.lit(0.0))
