@@ -60,6 +60,7 @@ class Rules:
         window: The observed window.
         data_from: First day in the data, history included.
         history: Whether there are sales before the window.
+        booked: Whether returns reduce purchases.
     """
 
     roles: frozenset[str]
@@ -68,6 +69,7 @@ class Rules:
     window: periods.Window
     data_from: int
     history: bool
+    booked: bool
 
     @property
     def money(self) -> list[str]:
@@ -78,6 +80,11 @@ class Rules:
     def sums(self) -> list[str]:
         """The columns of money in purchases and customers."""
         return ["spend" if name == "amount" else name for name in self.money]
+
+    @property
+    def cancelling(self) -> list[str]:
+        """Those of `sums` whose parts may cancel: spend where nothing came back is a sum of sales alone."""
+        return [name for name in self.sums if name != "spend" or self.booked]
 
     @property
     def key(self) -> list[str]:
@@ -243,24 +250,27 @@ def net_of_returns(bought: Frame, booked: Frame, rules: Rules) -> Frame:
     day = [] if "day" in rules.key else [nw.col("day").min()]
     sums = [nw.col(name).sum() for name in rules.sums]
     netted = mixed.group_by(*rules.key).agg(*sums, *_gross(rules.sums), *day)
-    netted = netted.with_columns(*_left(rules.sums)).select(*names)
+    netted = _without_rounding(netted, rules.sums).select(*names)
     return nw.concat([bought.join(touched, on="customer", how="anti").select(*names), netted])
 
 
 def _gross(names: Sequence[str]) -> list[nw.Expr]:
-    """Return the aggregates that sum money without its sign: what `_left` measures a sum against."""
+    """Return the aggregates that sum money without its sign: what `_without_rounding` measures a sum against."""
     return [nw.col(name).abs().sum().alias(f"gross_{name}") for name in names]
 
 
-def _left(names: Sequence[str]) -> list[nw.Expr]:
-    """Return sums of money, 0 for those of which nothing is left but the last digits of floats."""
-    return [
+def _without_rounding(frame: Frame, names: Sequence[str]) -> Frame:
+    """Return a frame whose sums of money are 0 where nothing but the last digits of floats is left of them."""
+    if not names:
+        return frame
+    left = [
         nw.when(nw.col(name).abs() > _ROUNDING * nw.col(f"gross_{name}"))
         .then(nw.col(name))
         .otherwise(nw.lit(0.0))
         .alias(name)
         for name in names
     ]
+    return frame.with_columns(*left).drop(*(f"gross_{name}" for name in names))
 
 
 def booked_outside(booked: Frame, rules: Rules) -> Frame:
@@ -297,10 +307,10 @@ def customers(bought: Frame, rules: Rules) -> Frame:
         nw.col("day").max().alias("last_day"),
         nw.len().alias("purchases"),
         *(nw.col(name).sum() for name in rules.sums),
-        *_gross(rules.sums),
+        *_gross(rules.cancelling),
     )
     # A return may be booked to one purchase and outweigh it by what another one brought: 0.7 + (0.1 - 0.8) is 0.
-    base = base.with_columns(*_left(rules.sums)).drop(*(f"gross_{name}" for name in rules.sums))
+    base = _without_rounding(base, rules.cancelling)
     if rules.history:
         base = base.join(first_days(bought), on="customer", how="inner")
     else:
@@ -349,10 +359,25 @@ def activity(bought: Frame, people: Frame, days: Frame, rules: Rules) -> Frame:
     """
     inside = bought.filter(nw.col("day") >= rules.window.first) if rules.history else bought
     inside = with_period(inside.select("customer", "spend", "day"), days)
-    active = inside.group_by("customer", "period").agg(nw.col("spend").sum(), *_gross(["spend"]))
-    active = active.with_columns(*_left(["spend"])).drop("gross_spend")
+    cancelling = ["spend"] if rules.booked else []
+    active = inside.group_by("customer", "period").agg(nw.col("spend").sum(), *_gross(cancelling))
+    active = _without_rounding(active, cancelling)
     following = [
         nw.col(name).shift(-1).over("customer", order_by="period").alias(f"next_{name}") for name in ("period", "spend")
     ]
+    if not rules.history:  # the first period is one of the window: no need to look at the customers
+        return active.with_columns(*following, first_period=nw.col("period").min().over("customer"))
     first = with_period(people.select("customer", "first_day"), days, "first_day", "first_period")
     return active.with_columns(*following).join(first.select("customer", "first_period"), on="customer", how="inner")
+
+
+def gaps(bought: Frame, rules: Rules) -> Frame:
+    """Return one row per purchase that is not its customer's first of those given.
+
+    Columns: `customer`, `gap` (days since the purchase before) and `second` (1 where that was the first one, else 0).
+    """
+    order_by = ["day"] if rules.occasion == "day" else ["day", "spend", "order"]
+    before, earlier = (nw.col("day").shift(places).over("customer", order_by=order_by) for places in (1, 2))
+    found = bought.with_columns(gap=nw.col("day") - before, earlier=earlier).filter(~nw.col("gap").is_null())
+    second = nw.when(nw.col("earlier").is_null()).then(nw.lit(1)).otherwise(nw.lit(0))
+    return found.select("customer", "gap", second=second)

@@ -179,9 +179,10 @@ def _open(
         window=_window(census, ends),
         data_from=(census.days() or (0, 0))[0],
         history=census.sales_before() > 0,
+        booked=returns == "net" and census.returns_to_book() > 0,
     )
     exclusions = census.exclusions(returns)
-    _keep_purchases(engine, rules, kept, census, exclusions)
+    _keep_purchases(engine, rules, kept, exclusions)
     engine.drop(kept)
     tx = Transactions(engine, spec, rules, census.rows(), exclusions)
     if not tx.n_customers:  # every order of the window was begun before it
@@ -230,11 +231,10 @@ def _keep_purchases(
     engine: engines.Engine,
     rules: ledger.Rules,
     kept: str,
-    census: ledger.Census,
     exclusions: dict[str, tuple[int, float]],
 ) -> None:
     """Keep the tables `purchases` and `customers`, completing the exclusions with what booking returns shows."""
-    if rules.returns == "net" and census.returns_to_book():
+    if rules.booked:
         before = engine.persist(ledger.purchases(engine.table(kept), rules), "sales")
         booked = engine.persist(ledger.book_returns(engine.table(kept), engine.table(before), rules), "booked")
         engine.once("purchases", lambda: ledger.net_of_returns(engine.table(before), engine.table(booked), rules))
@@ -406,6 +406,10 @@ class Transactions:
             return ledger.activity(self.engine.table("purchases"), self.customers, days, self.rules)
 
         return self.engine.once(f"activity_{period}", build)
+
+    def gaps(self) -> Frame:
+        """Return the days between each customer's purchases of the window; see `ledger.gaps`."""
+        return self.engine.once("gaps", lambda: ledger.gaps(self.purchases, self.rules))
 
     def kept(self, name: str, build: Any) -> Frame:
         """Return a table kept under a name, built by `build()` on the first call."""

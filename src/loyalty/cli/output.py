@@ -152,7 +152,7 @@ def _as_parquet(batches: Iterator[pa.RecordBatch], path: Path) -> int:
     import pyarrow.parquet as pq
 
     first, count = next(batches), 0
-    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, first.schema, compression="snappy") as writer:
         for batch in batches:
             writer.write_batch(batch)
             count += batch.num_rows

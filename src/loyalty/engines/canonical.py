@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from loyalty.engines import refusals
 from loyalty.errors import ColumnError, InvalidArgument
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ __all__ = [
     "cast_ids",
     "family",
     "named_columns",
-    "no_zone",
     "quoted",
     "readable",
     "select",
@@ -88,11 +88,9 @@ def _identifier(name: str, kind: str, role: str, label: Any) -> str:
         # Trimming is slow: only text that begins with a blank (or is empty, of code 0) is looked at.
         return f"CASE WHEN ascii({name}) > 32 THEN {name} WHEN trim({name}, {_BLANKS}) <> '' THEN {name} END"
     if _nested(kind):
-        raise ColumnError(f"{role}={label!r} holds nested values ({kind}): give a column of plain ids.")
+        raise refusals.nested(role, label, kind)
     if kind == "INTERVAL":
-        raise ColumnError(
-            f"{role}={label!r} is of type {kind}, which does not come back as it went in: give text or integers."
-        )
+        raise refusals.no_way_back(role, label, kind)
     return name
 
 
@@ -103,7 +101,7 @@ def _nested(kind: str) -> bool:
 def _value(name: str, kind: str, label: Any) -> str:
     """Return a value to group by: NaN counts as null, spans of time are text."""
     if _nested(kind):
-        raise ColumnError(f"by={label!r} holds nested values ({kind}): give a column of plain values.")
+        raise refusals.nested("by", label, kind)
     if kind in FLOATS:
         return f"CASE WHEN NOT isnan({name}) THEN {name} END"
     if kind == "TIMESTAMP_NS":  # Python's datetimes end at microseconds
@@ -117,11 +115,8 @@ def _amount(name: str, kind: str, role: str, label: Any, *, text: bool) -> str:
     if text and kind == "VARCHAR":
         number = f"try_cast(trim({name}) AS DOUBLE)"
     elif kind not in INTEGERS | FLOATS | {'"NULL"', "NULL"} and not kind.startswith("DECIMAL"):
-        way_out = {
-            "VARCHAR": "convert it first, for example with pandas.to_numeric(...)",
-            "BOOLEAN": "true and false are no sums of money",
-        }.get(kind, "give a column of numbers")
-        raise ColumnError(f"{role}={label!r} is of type {kind}, not a number: {way_out}.")
+        found = {"is_text": kind == "VARCHAR", "is_boolean": kind == "BOOLEAN"}
+        raise refusals.no_number(role, label, kind, text="pandas.to_numeric(...)", **found)
     sound = f"WHEN abs({number}) < {_MOST_MONEY} THEN {number} END"  # NaN is larger than any number
     if role != "discount":
         return f"CASE {sound}"
@@ -140,9 +135,9 @@ def _day(name: str, kind: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
     if kind in {'"NULL"', "NULL"}:
         return "NULL::DATE", "NULL::TIMESTAMP"
     if kind not in _TIMES | {"DATE"}:
-        raise ColumnError(_not_a_date(label, kind))
+        raise _no_date(label, kind)
     if zone is not None:
-        raise InvalidArgument(no_zone(zone, label))
+        raise refusals.no_zone(zone, label)
     return _finite(f"{name}::DATE", name), f"try_cast({name} AS TIMESTAMP)"
 
 
@@ -163,8 +158,8 @@ def _text_day(name: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
         return f"CASE WHEN {plain} THEN try_cast({value} AS DATE) WHEN {iso} THEN {time}::DATE END", time
     if _any(relation, f"{plain} OR {iso}"):
         if _any(relation, zoned):
-            raise InvalidArgument(f"column {label!r} mixes times with a zone and times without: give all of them one.")
-        raise InvalidArgument(no_zone(spec.timezone, label))
+            raise refusals.mixed_zones(label)
+        raise refusals.no_zone(spec.timezone, label)
     seconds = f"regexp_replace({value}, '^(.{{16}})([-+Z])', '\\1:00\\2')"  # DuckDB 1 wants them
     local = f"timezone({zone_literal(spec.timezone, label)}, try_cast({seconds} AS TIMESTAMPTZ))"
     return f"CASE WHEN {zoned} THEN {local}::DATE END", local
@@ -173,14 +168,6 @@ def _text_day(name: str, spec: RowSpec, relation: Any) -> tuple[str, str]:
 def _any(relation: Any, condition: str) -> bool:
     """Return whether a condition holds in any row."""
     return bool(relation.filter(condition).project("1").limit(1).fetchall())
-
-
-def no_zone(zone: str, label: Any) -> str:
-    """Return what to do about a zone for times that bear none."""
-    return (
-        f"timezone={zone!r}: times in column {label!r} bear no time zone, so they cannot be converted; leave timezone "
-        "out, or give the column its zone first (pandas: .dt.tz_localize)."
-    )
 
 
 def zone_literal(zone: str | None, label: Any) -> str:
@@ -199,14 +186,10 @@ def zone_literal(zone: str | None, label: Any) -> str:
     return "'" + zone.replace("'", "''") + "'"
 
 
-def _not_a_date(label: Any, kind: str) -> str:
-    """Return what to do about a column that holds no dates."""
-    if kind in INTEGERS | FLOATS:
-        return (
-            f"date={label!r} holds numbers ({kind}), which could be 19970101, seconds or serial days: convert them, "
-            f'for example with pandas.to_datetime(frame[{label!r}].astype(str), format="%Y%m%d").'
-        )
-    return f"date={label!r} is of type {kind}, not a date: give dates, timestamps or ISO text (YYYY-MM-DD)."
+def _no_date(label: Any, kind: str) -> ColumnError:
+    """Return what to raise where a column holds no dates."""
+    numbers = f'pandas.to_datetime(frame[{label!r}].astype(str), format="%Y%m%d")'
+    return refusals.no_date(label, kind, numbers=numbers, is_number=kind in INTEGERS | FLOATS)
 
 
 def quoted(name: str) -> str:

@@ -173,7 +173,7 @@ class Embedded:
                 return
             with self._running("the rows"), output_errors(path, beside):
                 shown = results.shown(self._collectable(frame), customer, days)
-                shown.write_parquet(str(beside), compression="zstd", overwrite=True)
+                shown.write_parquet(str(beside), compression="snappy", overwrite=True)
 
     def interrupt(self) -> None:
         """Break off the queries that run now; any thread may ask for it."""

@@ -124,4 +124,4 @@ def write_frame(frame: Any, path: str) -> None:
         raise ColumnError(
             f"the ids cannot be written to Parquet, whose columns hold one kind of value: {err}. Turn them into text."
         ) from err
-    pq.write_table(table, path, compression="zstd")
+    pq.write_table(table, path, compression="snappy")

@@ -27,7 +27,7 @@ _TABLES = "loyalty_tables"  # what the file is called inside the database
 _UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
 _PYTHON = 200e6  # bytes that Python with its libraries holds before anything is computed
-_ENGINE = 0.75  # of the rest: what DuckDB may take; arrays of cells need less than what it leaves
+_ENGINE = 0.7  # of the rest: what DuckDB may take; arrays of cells need less than what it leaves
 _RESULT = 0.1  # of the rest: what a result handed back may take to be read
 _THREAD = 200e6  # bytes that a thread needs to be of use
 _ANYHOW = 0.25  # of the whole: what DuckDB gets where Python leaves less

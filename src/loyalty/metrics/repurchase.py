@@ -64,13 +64,10 @@ def repurchase_rate(
         return _ever(tx, by, cohort, confidence, method)
     days = periods.duration_days(within, "within")
     eligible = (nw.col("acquired_before") == 0) & (nw.col("first_day") + days <= tx.window.last)
-    people = tx.customers.select(
-        "customer", "first_day", eligible=nw.when(eligible).then(nw.lit(1)).otherwise(nw.lit(0))
-    )
-    early = tx.purchases.join(people.filter(nw.col("eligible") == 1), on="customer", how="inner")
-    early = early.filter(nw.col("day") <= nw.col("first_day") + days).group_by("customer").agg(early=nw.len())
+    people = tx.customers.select("customer", eligible=nw.when(eligible).then(nw.lit(1)).otherwise(nw.lit(0)))
+    early = tx.gaps().filter(nw.col("second") == 1, nw.col("gap") <= days).select("customer", early=nw.col("second"))
     frame = people.join(early, on="customer", how="left")
-    twice = nw.when(nw.col("early") >= 2).then(nw.lit(1)).otherwise(nw.lit(0)).sum()
+    twice = (nw.col("eligible") * nw.col("early").fill_null(0)).sum()
 
     def build(rows: list[Row]) -> Estimate:
         row = rows[0]

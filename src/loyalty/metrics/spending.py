@@ -150,21 +150,9 @@ def _spending(tx: Transactions, row: Row, median: Estimate, confidence: float) -
     )  # fmt: skip
 
 
-def _gaps(tx: Transactions) -> Frame:
-    """Return `customer`, `gap`: days from each purchase of the window to the customer's next, kept once."""
-
-    def build() -> Frame:
-        order_by = ["day"] if tx.rules.occasion == "day" else ["day", "spend", "order"]
-        before = nw.col("day").shift(1).over("customer", order_by=order_by)
-        gaps = tx.purchases.with_columns(gap=nw.col("day") - before)
-        return gaps.filter(~nw.col("gap").is_null()).select("customer", "gap")
-
-    return tx.kept("gaps", build)
-
-
 def _median_gaps(tx: Transactions, by: Any, cohort: str | None, confidence: float) -> Estimate | Grouped[Estimate]:
     """Return the median time between purchases, with Woodruff's interval."""
-    gaps = _gaps(tx)
+    gaps = tx.gaps()
     counts = measure(tx, gaps, [nw.len().alias("n")], _distribution, keys=["gap"], by=by, cohort=cohort)
     each = _below_median(tx, gaps, counts, by, cohort)
     shares = measure(tx, each, moment_sums(), lambda rows: moments_of(rows[0]), by=by, cohort=cohort)
@@ -260,7 +248,7 @@ def purchase_gaps(tx: Transactions, *, by: Any = None, cohort: str | None = None
     def build(rows: list[Row]) -> Table:
         return _bars(tx, *_distribution(rows))
 
-    return measure(tx, _gaps(tx), [nw.len().alias("n")], build, keys=["gap"], by=by, cohort=cohort)
+    return measure(tx, tx.gaps(), [nw.len().alias("n")], build, keys=["gap"], by=by, cohort=cohort)
 
 
 def _bars(tx: Transactions, gaps: Any, n: Any) -> Table:

@@ -92,7 +92,10 @@ class Settings:
     def rules(self, last: int) -> CarryRules:
         """Return the rules of the ledger as of a day."""
         window = periods.Window(self.first, last)
-        return CarryRules(self.roles, self.occasion, self.returns, window, data_from=self.first, history=True)
+        booked = self.returns == "net"
+        return CarryRules(
+            self.roles, self.occasion, self.returns, window, data_from=self.first, history=True, booked=booked
+        )
 
     def horizon(self, until: int) -> int:
         """Return the first day whose rows are still open when a state has been observed until a day."""

@@ -15,9 +15,11 @@ left of −δ: then the integrand is analytic for |Im η| < π whatever the para
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +53,10 @@ __all__ = [
 
 Dropout = Sequence[Any]  # the parameters after r and α; the first is s
 Places = NDArray[np.intp]
+Found = TypeVar("Found")
 
 _BATCH = 8192  # cells at a time, so that the values at their nodes fit into a processor's cache
+_MANY = 8  # batches that are worth starting threads for
 _FEW = 256  # integrals that are not worth looking for equal ones among them
 _FAR = 600.0  # exponentials of more than this are not formed
 _GONE = 60.0  # what has fallen by exp(−60) is nothing beside what has not
@@ -161,19 +165,19 @@ class _Possible(NamedTuple):
 def log_likelihood(law: Law, params: Params, x: Any, t_x: Any, T: Any) -> Floats:
     """Return the log-likelihood of each customer."""
     columns, shape = _columns(params, x, t_x, T)
-    return _joined([_value(law, batch, _possible(law, *batch)) for batch in _batches(columns)], shape)
+    return _joined(_each(lambda batch: _value(law, batch, _possible(law, *batch)), columns), shape)
 
 
 def gradient(law: Law, params: Params, x: Any, t_x: Any, T: Any) -> Floats:
     """Return its derivatives by the logarithms of the parameters, shape (k, …)."""
     columns, shape = _columns(params, x, t_x, T)
-    return _joined([_slopes(batch, _possible(law, *batch, slopes=True)) for batch in _batches(columns)], shape)
+    return _joined(_each(lambda batch: _slopes(batch, _possible(law, *batch, slopes=True)), columns), shape)
 
 
 def with_gradient(law: Law, params: Params, x: Any, t_x: Any, T: Any) -> tuple[Floats, Floats]:
     """Return both, at the price of the second."""
     columns, shape = _columns(params, x, t_x, T)
-    found = [(batch, _possible(law, *batch, slopes=True)) for batch in _batches(columns)]
+    found = _each(lambda batch: (batch, _possible(law, *batch, slopes=True)), columns)
     values = _joined([_value(law, batch, possible) for batch, possible in found], shape)
     return values, _joined([_slopes(batch, possible) for batch, possible in found], shape)
 
@@ -181,7 +185,7 @@ def with_gradient(law: Law, params: Params, x: Any, t_x: Any, T: Any) -> tuple[F
 def p_alive(law: Law, params: Params, x: Any, t_x: Any, T: Any) -> Floats:
     """Return the probability of still being a customer at T."""
     columns, shape = _columns(params, x, t_x, T)
-    found = [_possible(law, *batch) for batch in _batches(columns)]
+    found = _each(lambda batch: _possible(law, *batch), columns)
     return _joined([possible.alive / (possible.alive + possible.dead) for possible in found], shape)
 
 
@@ -191,9 +195,14 @@ def _columns(params: Params, *columns: Any) -> tuple[list[Floats], tuple[int, ..
     return [array.ravel() for array in arrays], arrays[0].shape
 
 
-def _batches(columns: Sequence[Floats]) -> Iterator[list[Floats]]:
-    for begin in range(0, max(len(columns[0]), 1), _BATCH):
-        yield [column[begin : begin + _BATCH] for column in columns]
+def _each(compute: Callable[[list[Floats]], Found], columns: Sequence[Floats]) -> list[Found]:
+    """Return what a function finds for each batch of cells, a core being at work on each of them."""
+    begins = range(0, max(len(columns[0]), 1), _BATCH)
+    batches = [[column[begin : begin + _BATCH] for column in columns] for begin in begins]
+    if len(batches) < _MANY:
+        return [compute(batch) for batch in batches]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy lets go of the interpreter's lock while it computes
+        return list(pool.map(compute, batches))
 
 
 def _joined(parts: list[Floats], shape: tuple[int, ...]) -> Floats:
@@ -310,7 +319,7 @@ def time_integral(law: Law, dropout: Dropout, T: Floats, horizon: Floats, rate: 
     if len(varied) == 1:  # T alone, as a rule: it has far fewer values than there are customers
         _, first, place = np.unique(varied[0], return_index=True, return_inverse=True)
         columns = tuple(column[first] for column in columns)
-    return np.concatenate([_time_integral(law, batch, power) for batch in _batches(columns)])[place]
+    return np.concatenate(_each(lambda batch: _time_integral(law, batch, power), columns))[place]
 
 
 def _time_integral(law: Law, columns: list[Floats], power: int) -> Floats:
@@ -338,7 +347,7 @@ def _time_integral(law: Law, columns: list[Floats], power: int) -> Floats:
 def probability(law: Law, params: Params, x: Any, T: Any, horizon: Any, count: Any) -> Floats:
     """Return, given alive at T, P(X = count) of the purchases X in the horizon."""
     columns, shape = _columns(params, x, T, horizon, count)
-    return _joined([_probability(law, *batch) for batch in _batches(columns)], shape)
+    return _joined(_each(lambda batch: _probability(law, *batch), columns), shape)
 
 
 def _probability(law: Law, r: Floats, alpha: Floats, *rest: Floats) -> Floats:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from loyalty.engines.canonical import no_zone, zone_literal
+from loyalty.engines import refusals
+from loyalty.engines.canonical import zone_literal
 from loyalty.errors import ColumnError, InvalidArgument
 
 if TYPE_CHECKING:
@@ -74,11 +75,9 @@ def select(
 def _identifier(name: str, kind: str, role: str, label: Any) -> str:
     """Return an id: NaN and blank text count as none."""
     if kind.startswith(_NESTED):
-        raise ColumnError(f"{role}={label!r} holds nested values ({kind}): give a column of plain ids.")
+        raise refusals.nested(role, label, kind)
     if kind.startswith("interval"):
-        raise ColumnError(
-            f"{role}={label!r} is of type {kind}, which does not come back as it went in: give text or integers."
-        )
+        raise refusals.no_way_back(role, label, kind)
     if kind in _FLOATS:
         return f"CASE WHEN NOT isnan({name}) THEN {name} END"
     if kind == "void":
@@ -103,7 +102,7 @@ def _by_code_points(name: str, kind: str) -> str:
 def plain_value(name: str, kind: str, label: Any) -> str:
     """Return a value to group by: NaN counts as null, spans of time are text."""
     if kind.startswith(_NESTED):
-        raise ColumnError(f"by={label!r} holds nested values ({kind}): give a column of plain values.")
+        raise refusals.nested("by", label, kind)
     if kind in _FLOATS:
         return f"CASE WHEN NOT isnan({name}) THEN {name} END"
     if kind == "void" or kind.startswith("interval"):
@@ -114,12 +113,8 @@ def plain_value(name: str, kind: str, label: Any) -> str:
 def _amount(name: str, kind: str, role: str, label: Any) -> str:
     """Return a sum of money as a float, null where it is not one; a missing discount is a discount of 0."""
     if kind not in _INTEGERS | _FLOATS | {"void"} and not kind.startswith("decimal"):
-        way_out = "give a column of numbers"
-        if is_text(kind):
-            way_out = "convert it first, for example with try_cast(... AS DOUBLE)"
-        elif kind == "boolean":
-            way_out = "true and false are no sums of money"
-        raise ColumnError(f"{role}={label!r} is of type {kind}, not a number: {way_out}.")
+        found = {"is_text": is_text(kind), "is_boolean": kind == "boolean"}
+        raise refusals.no_number(role, label, kind, text="try_cast(... AS DOUBLE)", **found)
     number = f"CAST({name} AS DOUBLE)"
     sound = f"WHEN abs({number}) < {_MOST_MONEY} THEN {number} END"  # NaN is larger than any number
     if role != "discount":
@@ -139,9 +134,9 @@ def _day(name: str, kind: str, spec: RowSpec, spelling: Callable[[str], Spelling
     if kind == "void":
         return "CAST(NULL AS INT)", "CAST(NULL AS BIGINT)"
     if kind not in {"timestamp_ntz", "date"}:
-        raise ColumnError(_not_a_date(label, kind))
+        raise _no_date(label, kind)
     if zone is not None:
-        raise InvalidArgument(no_zone(zone, label))
+        raise refusals.no_zone(zone, label)
     if kind == "date":
         return f"unix_date({name})", f"(unix_date({name}) * {_DAY})"
     return _clock_day(name)
@@ -186,9 +181,9 @@ def _text_day(name: str, kind: str, spec: RowSpec, spelling: Callable[[str], Spe
         return _clock_day(f"(CASE {ends} WHEN {plain} OR {iso} THEN {local} END)")
     zone = zone_literal(spec.timezone, label)
     if found.unzoned and found.zoned:
-        raise InvalidArgument(f"column {label!r} mixes times with a zone and times without: give all of them one.")
+        raise refusals.mixed_zones(label)
     if found.unzoned:
-        raise InvalidArgument(no_zone(spec.timezone, label))
+        raise refusals.no_zone(spec.timezone, label)
     value = f"regexp_replace({value}, '^(.{{16}})([-+Z])', '$1:00$2')"  # Spark wants seconds before a zone
     instant = f"try_cast({value} AS TIMESTAMP_LTZ)"
     midnight = f"timestamp_micros(unix_micros(try_cast({_first_hour(value)} AS TIMESTAMP_LTZ)) + {_DAY}L)"
@@ -209,14 +204,10 @@ def _refuse_without_zone(label: Any) -> None:
     )
 
 
-def _not_a_date(label: Any, kind: str) -> str:
-    """Return what to do about a column that holds no dates."""
-    if kind in _INTEGERS | _FLOATS or kind.startswith("decimal"):
-        return (
-            f"date={label!r} holds numbers ({kind}), which could be 19970101, seconds or serial days: convert them, "
-            f"for example with to_date(cast({label} AS STRING), 'yyyyMMdd')."
-        )
-    return f"date={label!r} is of type {kind}, not a date: give dates, timestamps or ISO text (YYYY-MM-DD)."
+def _no_date(label: Any, kind: str) -> ColumnError:
+    """Return what to raise where a column holds no dates."""
+    is_number = kind in _INTEGERS | _FLOATS or kind.startswith("decimal")
+    return refusals.no_date(label, kind, numbers=f"to_date(cast({label} AS STRING), 'yyyyMMdd')", is_number=is_number)
 
 
 def family(kind: str) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from loyalty.engines.canonical import no_zone, zone_literal
-from loyalty.errors import ColumnError, InvalidArgument
+from loyalty.engines import refusals
+from loyalty.engines.canonical import zone_literal
+from loyalty.errors import ColumnError
 
 if TYPE_CHECKING:
     from loyalty.engines.base import RowSpec
@@ -100,7 +101,7 @@ def identifier(name: str, kind: str, role: str, label: Any) -> str:
     """Return an id: NaN and blank text count as none. Text is compared by its bytes, whatever its collation."""
     plain = _plain(kind)
     if plain in _NESTED:
-        raise ColumnError(f"{role}={label!r} holds nested values ({kind}): give a column of plain ids.")
+        raise refusals.nested(role, label, kind)
     if plain in _TEXTS:
         return f"CASE WHEN btrim({name}::text, {_BLANKS}) <> '' THEN {name}::text END COLLATE \"C\""
     if plain == "citext":
@@ -110,9 +111,7 @@ def identifier(name: str, kind: str, role: str, label: Any) -> str:
         )
     converted = _converted(name, plain)
     if converted is None:
-        raise ColumnError(
-            f"{role}={label!r} is of type {kind}, which does not come back as it went in: give text or integers."
-        )
+        raise refusals.no_way_back(role, label, kind)
     return converted
 
 
@@ -120,7 +119,7 @@ def value_of(name: str, kind: str, label: Any) -> str:
     """Return a value to group by: NaN counts as null, spans of time and texts of other kinds are text."""
     plain = _plain(kind)
     if plain in _NESTED:
-        raise ColumnError(f"by={label!r} holds nested values ({kind}): give a column of plain values.")
+        raise refusals.nested("by", label, kind)
     return _converted(name, plain) or f'{name}::text COLLATE "C"'
 
 
@@ -146,21 +145,18 @@ def _amount(name: str, kind: str, role: str, label: Any) -> str:
         number = f"CASE WHEN {size} < {_LEAST_MONEY}::{exact} THEN 0 ELSE {name}::{exact}::double precision END"
         sound = f"CASE WHEN {size} < {_MOST_MONEY}::{exact} THEN {number} END"
     else:
-        raise ColumnError(_not_a_number(kind, role, label))
+        raise _no_number(kind, role, label)
     if role != "discount":
         return sound
     none = f"{name} IS NULL" + (f" OR {name} = 'NaN'" if plain in _FLOATS or plain == "numeric" else "")
     return f"CASE WHEN {none} THEN 0 ELSE {sound} END"
 
 
-def _not_a_number(kind: str, role: str, label: Any) -> str:
-    """Return what to do about a column that holds no sums of money."""
-    way_out = "give a column of numbers"
-    if _plain(kind) in {*_TEXTS, "citext"}:
-        way_out = f'convert it first, for example with table.mutate(**{{{label!r}: table[{label!r}].cast("float64")}})'
-    elif kind == "boolean":
-        way_out = "true and false are no sums of money"
-    return f"{role}={label!r} is of type {kind}, not a number: {way_out}."
+def _no_number(kind: str, role: str, label: Any) -> ColumnError:
+    """Return what to raise where a column holds no sums of money."""
+    text = f'table.mutate(**{{{label!r}: table[{label!r}].cast("float64")}})'
+    found = {"is_text": _plain(kind) in {*_TEXTS, "citext"}, "is_boolean": kind == "boolean"}
+    return refusals.no_number(role, label, kind, text=text, **found)
 
 
 def _day(source: str, name: str, kind: str, spec: RowSpec, holds: Callable[[str], bool]) -> tuple[str, str, str]:
@@ -172,9 +168,9 @@ def _day(source: str, name: str, kind: str, spec: RowSpec, holds: Callable[[str]
     if plain in {*_TEXTS, "citext"}:
         return _text_day(source, name, spec, holds)
     if plain not in {_TIME, "date"}:
-        raise ColumnError(_not_a_date(label, kind))
+        raise _no_date(label, kind)
     if zone is not None:
-        raise InvalidArgument(no_zone(zone, label))
+        raise refusals.no_zone(zone, label)
     return source, f"CASE WHEN isfinite({name}) THEN {name}::date END", _finite(f"{name}::timestamp", name)
 
 
@@ -194,10 +190,8 @@ def _text_day(source: str, name: str, spec: RowSpec, holds: Callable[[str], bool
         zone, wanted = _zone(spec.timezone, label), zoned
         if holds(f"{plain} OR {iso}"):
             if holds(zoned):
-                raise InvalidArgument(
-                    f"column {label!r} mixes times with a zone and times without: give all of them one."
-                )
-            raise InvalidArgument(no_zone(spec.timezone, label))
+                raise refusals.mixed_zones(label)
+            raise refusals.no_zone(spec.timezone, label)
     spelled = f"SELECT *, CASE WHEN {wanted} THEN {text} END AS spelled FROM ({source}) AS source"  # noqa: S608
     time = "spelled_day + make_interval(0, 0, 0, 0, hours, minutes, seconds)"
     if spec.timezone is not None:
@@ -244,14 +238,11 @@ def _zone(zone: str | None, label: Any) -> str:
     return zone_literal(_PLACES[zone], label) if zone in _PLACES else literal
 
 
-def _not_a_date(label: Any, kind: str) -> str:
-    """Return what to do about a column that holds no dates."""
-    if _plain(kind) in {*_INTEGERS, *_FLOATS, "numeric", "oid"}:
-        return (
-            f"date={label!r} holds numbers ({kind}), which could be 19970101, seconds or serial days: convert them, "
-            f'for example with table.mutate(**{{{label!r}: table[{label!r}].cast("string").to_date("%Y%m%d")}}).'
-        )
-    return f"date={label!r} is of type {kind}, not a date: give dates, timestamps or ISO text (YYYY-MM-DD)."
+def _no_date(label: Any, kind: str) -> ColumnError:
+    """Return what to raise where a column holds no dates."""
+    numbers = f'table.mutate(**{{{label!r}: table[{label!r}].cast("string").to_date("%Y%m%d")}})'
+    is_number = _plain(kind) in {*_INTEGERS, *_FLOATS, "numeric", "oid"}
+    return refusals.no_date(label, kind, numbers=numbers, is_number=is_number)
 
 
 def family(kind: str) -> str:

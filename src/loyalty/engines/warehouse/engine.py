@@ -191,7 +191,7 @@ class Warehouse:
         types = arrow.arrow_schema(ibis.schema(kinds), ids)
         with (
             whole_file(path, replace=False) as beside,
-            pq.ParquetWriter(beside, types, compression="zstd") as writer,
+            pq.ParquetWriter(beside, types, compression="snappy") as writer,
             closing(self._batches(query, ibis.schema(kinds), types)) as batches,
         ):
             for batch in batches:
