@@ -31,7 +31,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
-import pytest
+
+from lacking import lacking
 
 HOME = "shop"  # the database that holds the tables; in LOCKED nobody but the superuser may make temporary tables
 LOCKED = "locked"
@@ -50,18 +51,11 @@ SETTINGS = {
 }
 
 
-def lacking(reason):
-    """Skip, with the reason; fail where PostgreSQL was promised."""
-    if "postgres" in os.environ.get("LOYALTY_NO_SKIPS", "").split(","):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 def server():
     """Return this process's server, started on the first call."""
     started = _started()
     if isinstance(started, str):
-        lacking(started)
+        lacking("postgres", started)
     return started
 
 
@@ -145,6 +139,12 @@ class Server:
         for database in (HOME, LOCKED):
             self.run(f"CREATE DATABASE {self.name(database)}", database=None)
         self.run(f"REVOKE TEMPORARY ON DATABASE {self.name(LOCKED)} FROM PUBLIC", database=None)
+
+
+def ours(backend):
+    """Return the names of the library's tables that a connection sees."""
+    query = "SELECT relname FROM pg_class WHERE relname LIKE 'loyalty%' ORDER BY 1"
+    return [name for (name,) in backend.con.execute(query).fetchall()]
 
 
 def _type(kind):

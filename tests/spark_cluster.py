@@ -21,7 +21,8 @@ import tempfile
 import warnings
 
 import pyarrow as pa
-import pytest
+
+from lacking import lacking
 
 OLDEST_JAVA = 17
 LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_HOSTNAME": "localhost"}  # or the executors die
@@ -40,18 +41,11 @@ SETTINGS = {
 }
 
 
-def lacking(reason):
-    """Skip, with the reason; fail where Spark was promised."""
-    if "spark" in os.environ.get("LOYALTY_NO_SKIPS", "").split(","):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 def session():
     """Return this process's session, started on the first call."""
     started = _started()
     if isinstance(started, str):
-        lacking(started)
+        lacking("spark", started)
     return started
 
 

@@ -14,7 +14,7 @@ from loyalty.grouping import measure
 from loyalty.transactions import transactions
 
 START = dt.date(2024, 1, 1)
-laws = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+laws = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 money = st.integers(-2000, 5000).map(lambda cents: cents / 100)
 row = st.fixed_dictionaries(

@@ -21,6 +21,8 @@ from loyalty.errors import ClosedError, LoyaltyError
 from loyalty.grouping import measure
 from loyalty.transactions import transactions
 
+CUSTOMERS = 298  # of `log` who bought
+
 
 def log(n=2000, seed=0):
     rng = np.random.default_rng(seed)
@@ -45,6 +47,7 @@ QUESTIONS = {
     "first days": lambda tx: tx.collect(tx.first_days().select(nw.col("first_day").sum())).to_pylist(),
     "months": lambda tx: tx.collect(tx.activity("month").select(nw.col("spend").sum(), nw.len())).to_pylist(),
     "weeks": lambda tx: tx.collect(tx.activity("week").select(nw.col("spend").sum(), nw.len())).to_pylist(),
+    "gaps": lambda tx: tx.collect(tx.gaps().select(nw.col("gap").sum(), nw.col("second").sum())).to_pylist(),
     "by region": lambda tx: groups_of(tx, by="region"),
     "by cohort": lambda tx: groups_of(tx, cohort="month"),
     "by amount": lambda tx: len(groups_of(tx, by="amount")),

@@ -7,16 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from lacking import lacking
+
 ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 AXE = ROOT / ".venv/node/node_modules/axe-core/axe.min.js"
-
-
-def lacking(what, remedy):
-    """Skip, with the reason; fail where browsers were promised: `.ci/run` sets LOYALTY_NO_SKIPS."""
-    if "browser" in os.environ.get("LOYALTY_NO_SKIPS", "").split(","):
-        pytest.fail(f"{what} is missing: {remedy}")
-    pytest.skip(f"{what} is missing: {remedy}")
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +19,10 @@ def chromium():
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        lacking("playwright", "make test-browser installs it")
+        lacking("browser", "playwright is missing: make test-browser installs it")
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        lacking("Chromium", "apt-get install chromium, or set CHROMIUM to its path")
+        lacking("browser", "Chromium is missing: apt-get install chromium, or set CHROMIUM to its path")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -38,7 +33,7 @@ def chromium():
 def axe():
     path = Path(os.environ.get("AXE_CORE", AXE))
     if not path.is_file():
-        lacking("axe-core", "make test-browser installs it, or set AXE_CORE to the path of axe.min.js")
+        lacking("browser", "axe-core is missing: make test-browser installs it, or set AXE_CORE to axe.min.js")
     return path.read_text(encoding="utf-8")
 
 

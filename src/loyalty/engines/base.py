@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -80,6 +80,12 @@ class Engine(Protocol):
 
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Run a query; whole numbers come as int64, sums of them too."""
+
+    def batches(self, frame: nw.LazyFrame[Any]) -> Generator[pa.RecordBatch]:
+        """Give the rows of a query, some at a time where the engine can; to be closed before it is asked anything else.
+
+        Any thread may take the next one.
+        """
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame in the source's own kind.

@@ -19,6 +19,7 @@ __all__ = [
     "as_dtype",
     "cast_ids",
     "family",
+    "literal",
     "named_columns",
     "quoted",
     "readable",
@@ -183,13 +184,18 @@ def zone_literal(zone: str | None, label: Any) -> str:
         zoneinfo.ZoneInfo(zone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, TypeError, OSError) as err:
         raise InvalidArgument(f'timezone={zone!r} is no zone name such as "Europe/Paris" or "UTC".') from err
-    return "'" + zone.replace("'", "''") + "'"
+    return literal(zone)
 
 
 def _no_date(label: Any, kind: str) -> ColumnError:
     """Return what to raise where a column holds no dates."""
     numbers = f'pandas.to_datetime(frame[{label!r}].astype(str), format="%Y%m%d")'
     return refusals.no_date(label, kind, numbers=numbers, is_number=kind in INTEGERS | FLOATS)
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL takes it, whatever it holds."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:

@@ -58,8 +58,7 @@ def write_table(cursor: Any, relation: Any, path: str) -> None:
         path: The file.
     """
     name = f"result_{uuid.uuid4().hex}"
-    place = path.replace("'", "''")
-    cursor.execute(f"ATTACH '{place}' AS {name} (RECOVERY_MODE no_wal_writes)")
+    cursor.execute(f"ATTACH {canonical.literal(path)} AS {name} (RECOVERY_MODE no_wal_writes)")
     try:
         relation.create(f"{name}.main.result")
     finally:

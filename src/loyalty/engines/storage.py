@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 
 from loyalty.engines import connections
+from loyalty.engines.canonical import literal
 from loyalty.errors import InvalidArgument, OutputError
 
 __all__ = ["Storage"]
@@ -62,8 +63,8 @@ class Storage:
             root = connections.opened(config)
             root.execute("SET GLOBAL TimeZone = 'UTC'")  # otherwise that of the machine
             if self.limited:  # nobody would read a log of changes after a crash
-                path = _escaped(str(Path(self.folder, "tables.duckdb")))
-                root.execute(f"ATTACH '{path}' AS {_TABLES} (RECOVERY_MODE no_wal_writes)")
+                path = literal(str(Path(self.folder, "tables.duckdb")))
+                root.execute(f"ATTACH {path} AS {_TABLES} (RECOVERY_MODE no_wal_writes)")
         except duckdb.Error as err:
             self.remove()
             raise InvalidArgument(f'{self._given}: {err}. Give a limit such as "4GB".') from err
@@ -90,7 +91,7 @@ class Storage:
             write(path)
             spill = Path(self._parent or tempfile.gettempdir(), f"loyalty-{uuid.uuid4().hex}")  # made if it must spill
             connection = connections.opened({**self._share(_RESULT), "temp_directory": str(spill)})
-            connection.execute(f"ATTACH '{_escaped(path)}' AS kept (READ_ONLY)")
+            connection.execute(f"ATTACH {literal(path)} AS kept (READ_ONLY)")
             relation = connection.table("kept.main.result")
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -136,7 +137,3 @@ def _made(parent: str | None) -> str:
         return tempfile.mkdtemp(prefix="loyalty-", dir=parent)
     except OSError as err:
         raise OutputError(f"temp_directory={parent!r} cannot be used: {err}. Name a folder to write in.") from err
-
-
-def _escaped(path: str) -> str:
-    return path.replace("'", "''")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
-from loyalty.engines import streams
 from loyalty.state import ids
 from loyalty.state.batches import decoded
 
@@ -53,7 +52,7 @@ def _batches(source: engines.Engine, frame: Frame, settings: Settings, schema: p
         table = decoded(source, frame, label, settings.customer_type)
         yield from (_typed(batch, settings, schema, families) for batch in table.to_batches())
         return
-    with closing(streams.batches(source, frame)) as given:
+    with closing(source.batches(frame)) as given:
         yield from (_typed(batch, settings, schema, families) for batch in given)
 
 

@@ -41,6 +41,7 @@ def test_dropout_that_is_there():
     )
 
 
+@pytest.mark.slow
 def test_dropout_that_is_not():
     data = cells("NBD", PARETO, seed=2)
     small, large = both("NBD", "ParetoNBD", data)
@@ -96,6 +97,7 @@ def test_what_cannot_be_tested():
         parametric_bootstrap(small, large, [1], seed=1)
 
 
+@pytest.mark.slow
 def test_fits_at_the_boundary_do_not_warn_from_inside():
     data = cells("NBD", PARETO, seed=2)
     small, large = both("NBD", "ParetoNBD", data)
@@ -128,6 +130,7 @@ def test_a_chance_that_grows_is_seen():
     assert found.statistic == pytest.approx(2 * (large.log_likelihood - small.log_likelihood))
 
 
+@pytest.mark.slow
 def test_drawn_contracts_are_followed_as_the_real_ones(monkeypatch):
     """Means of the draws against numbers worked out by hand; joins and ends of observation as they were."""
     at_risk, lost = np.array([1000.0, 600.0, 700.0]), np.array([200.0, 100.0, 100.0])

@@ -270,6 +270,7 @@ def test_two_renewals_are_too_few_for_three_parameters():
         assert SBG().fit(data).status == "converged"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_random_small_cohorts_never_pass_for_more_than_they_are(model):
     rng, seen = np.random.default_rng(8), {}

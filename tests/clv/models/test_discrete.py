@@ -341,6 +341,7 @@ def test_a_limit_is_named():
             BGBB().fit(Cells.of(*zip(*AWKWARD[name], strict=True)), period="month")
 
 
+@pytest.mark.slow
 def test_random_small_samples_never_pass_for_more_than_they_are():
     rng, seen = np.random.default_rng(5), {}
     for seed in range(60):

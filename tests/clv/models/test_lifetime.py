@@ -389,7 +389,9 @@ def survey(model, seeds):
     return fits, failed
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model", [pytest.param(model, marks=pytest.mark.slow) if model == "GGomNBD" else model for model in MODELS]
+)
 def test_awkward_data(model):
     fits, failed = survey(model, range(12))
     assert len(fits) >= 10

@@ -182,6 +182,7 @@ def test_value_at_risk_of_who_has_left_for_certain():
 # ------------------------------------------------------------------------------------------------------ intervals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "cost"), [("ParetoNBD", 4.0), ("BGNBD", 0.0)])
 def test_confidence_intervals_by_moving_every_parameter(name, cost):
     """The delta method done naively: score again with each parameter moved."""

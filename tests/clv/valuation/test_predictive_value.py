@@ -222,6 +222,7 @@ def future(seed, model, customers=1500):
     return value, people, brought
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "seed"), [("pareto/nbd", 5), ("bg/nbd", 6)])
 def test_intervals_cover_simulated_futures(model, seed):
     value, people, brought = future(seed, model)

@@ -15,8 +15,8 @@ import loyalty as ly
 import postgres_server
 import sources
 from loyalty.errors import ClosedError, EmptyData, LoyaltyError, UnsupportedSource
-from postgres_server import CAUTIOUS, LOCKED, READER
-from test_threads import QUESTIONS, log
+from postgres_server import CAUTIOUS, LOCKED, READER, ours
+from test_threads import CUSTOMERS, QUESTIONS, log
 
 psycopg = pytest.importorskip("psycopg", reason="the extra ibis is not installed")
 
@@ -26,9 +26,6 @@ pytestmark = [
     # Ibis 12 asks pandas 3 in words that it is giving up.
     pytest.mark.filterwarnings("ignore:The 'future.infer_string' option"),
 ]
-
-CUSTOMERS = 298  # in `log` who bought
-OURS = "SELECT relname FROM pg_class WHERE relname LIKE 'loyalty%' ORDER BY 1"
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +43,8 @@ def server():
     return started
 
 
-@pytest.fixture
-def backend(server):
-    made = server.connect()
-    yield made
-    made.con.close()
-
-
 def prepared(backend):
     return backend.con.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()[0]
-
-
-def ours(backend):
-    return [name for (name,) in backend.con.execute(OURS).fetchall()]
 
 
 def status(backend):

@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 
 import loyalty as ly
-import postgres_server
 from loyalty.engines.warehouse.session import session_of
 from loyalty.errors import UnsupportedSource
-from postgres_server import READER
+from postgres_server import READER, ours
 from test_threads import log
 
 psycopg = pytest.importorskip("psycopg", reason="the extra ibis is not installed")
@@ -26,22 +25,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The 'future.infer_string' option"),
 ]
 
-OURS = "SELECT relname FROM pg_class WHERE relname LIKE 'loyalty%' ORDER BY 1"
-
-
-@pytest.fixture(scope="module")
-def server():
-    started = postgres_server.server()
-    started.load("log", log())
-    return started
-
-
-@pytest.fixture
-def backend(server):
-    made = server.connect()
-    yield made
-    made.con.close()
-
 
 @pytest.fixture
 def manual(server):
@@ -50,10 +33,6 @@ def manual(server):
 
     with closing(psycopg.connect(**server.login(READER))) as connection:
         yield ibis.postgres.from_connection(connection)
-
-
-def ours(backend):
-    return [name for (name,) in backend.con.execute(OURS).fetchall()]
 
 
 # Settings.

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import loyalty as ly
-import postgres_server
 import sources
 from loyalty.errors import ColumnError, LoyaltyError, OutputError
-from test_threads import log
+from postgres_server import ours
+from test_threads import CUSTOMERS, log
 
 pytestmark = [
     pytest.mark.engines,
@@ -25,27 +25,6 @@ pytestmark = [
     # Ibis 12 asks pandas 3 in words that it is giving up.
     pytest.mark.filterwarnings("ignore:The 'future.infer_string' option"),
 ]
-
-CUSTOMERS = 298  # in `log` who bought
-OURS = "SELECT relname FROM pg_class WHERE relname LIKE 'loyalty%' ORDER BY 1"
-
-
-@pytest.fixture(scope="module")
-def server():
-    started = postgres_server.server()
-    started.load("log", log())
-    return started
-
-
-@pytest.fixture
-def backend(server):
-    made = server.connect()
-    yield made
-    made.con.close()
-
-
-def ours(backend):
-    return [name for (name,) in backend.con.execute(OURS).fetchall()]
 
 
 # What comes back.

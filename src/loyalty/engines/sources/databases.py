@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from loyalty.engines.canonical import named_columns, quoted
+from loyalty.engines.canonical import literal, named_columns, quoted
 from loyalty.engines.connections import brief
 from loyalty.engines.failures import plain_errors
 from loyalty.engines.sources.files import Scanned
@@ -101,8 +101,8 @@ def _named(table: Any, names: Sequence[str], path: str) -> str:
 
 def _attach(connection: Any, path: str) -> None:
     """Make a file's tables readable on a connection; it is locked against writers while they are."""
-    whole = str(Path(path).resolve()).replace("'", "''")  # never "md:…", which would be a place elsewhere
-    connection.execute(f"ATTACH IF NOT EXISTS '{whole}' AS {_ATTACHED} (TYPE duckdb, READ_ONLY)")
+    whole = literal(str(Path(path).resolve()))  # never "md:…", which would be a place elsewhere
+    connection.execute(f"ATTACH IF NOT EXISTS {whole} AS {_ATTACHED} (TYPE duckdb, READ_ONLY)")
 
 
 @dataclass

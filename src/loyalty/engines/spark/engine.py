@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +176,10 @@ class Spark:
             table = nw.to_native(frame).toArrow()
         self._release(self._loose)
         return tidy(table)
+
+    def batches(self, frame: nw.LazyFrame[Any]) -> Generator[pa.RecordBatch]:
+        """Give the rows of a query; Spark hands Arrow over as a whole."""
+        yield from self.collect(frame).to_batches()
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame as a lazy Spark DataFrame; see `Engine.hand_back`."""

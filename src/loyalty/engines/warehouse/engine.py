@@ -165,8 +165,12 @@ class Warehouse:
 
         expr = nw.to_native(frame)
         schema = expr.schema()
-        with closing(self._batches(self._compiled(expr), schema, arrow.arrow_schema(schema))) as batches:
-            return arrow.exact(pa.concat_tables(list(batches)))
+        with closing(self._blocks(self._compiled(expr), schema, arrow.arrow_schema(schema))) as blocks:
+            return arrow.exact(pa.concat_tables(list(blocks)))
+
+    def batches(self, frame: nw.LazyFrame[Any]) -> Generator[pa.RecordBatch]:
+        """Give the rows of a query, asked for as a whole: the connection is its thread's, and others may take these."""
+        yield from self.collect(frame).to_batches()
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame as an Ibis table; see `Engine.hand_back`.
@@ -192,10 +196,10 @@ class Warehouse:
         with (
             whole_file(path, replace=False) as beside,
             pq.ParquetWriter(beside, types, compression="snappy") as writer,
-            closing(self._batches(query, ibis.schema(kinds), types)) as batches,
+            closing(self._blocks(query, ibis.schema(kinds), types)) as blocks,
         ):
-            for batch in batches:
-                writer.write_table(batch)
+            for block in blocks:
+                writer.write_table(block)
 
     def interrupt(self) -> None:
         """Cancel the query that runs now, if it is one of these transactions; any thread may ask for it."""
@@ -229,7 +233,7 @@ class Warehouse:
         """Return the SQL of an expression."""
         return str(self._backend.compile(expr))
 
-    def _batches(self, query: str, kinds: Any, types: pa.Schema) -> Generator[pa.Table]:
+    def _blocks(self, query: str, kinds: Any, types: pa.Schema) -> Generator[pa.Table]:
         """Give the rows of a query of the given Ibis types in tables of the given Arrow types, at least one."""
         sent = f"SELECT {arrow.sent_columns(kinds)} FROM ({query}) AS query"  # noqa: S608 (compiled by Ibis)
         # Closed by whoever asks, not by the garbage collector: meanwhile the connection is taken.
