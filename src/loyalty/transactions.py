@@ -10,25 +10,19 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import narwhals.stable.v2 as nw
 
-from loyalty import checks, engines, ledger, periods, wording
-from loyalty.errors import EmptyData, InvalidArgument, InvalidRows, UnsupportedSource
-from loyalty.tables import Table
+from loyalty import booking, checks, engines, ledger, periods, wording
+from loyalty.errors import EmptyData, InvalidArgument, UnsupportedSource
+from loyalty.exclusions import exclusions_table, in_words
 
 if TYPE_CHECKING:
     from loyalty.periods import PeriodName
+    from loyalty.tables import Table
 
-__all__ = ["Transactions", "exclusions_table", "takes_transactions", "transactions"]
+__all__ = ["Transactions", "takes_transactions", "transactions"]
 
 Frame = nw.LazyFrame[Any]
 
 _REQUIRED = ("customer", "date", "amount")
-_WAYS_OUT = {
-    "date": "mend them (ISO text is YYYY-MM-DD; for another spelling name its format, for example "
-    'pandas.to_datetime(..., format="%d/%m/%Y"))',
-    "amount": "mend them (in text: a decimal point, no thousands separators)",
-    "cost": "mend them or leave cost= out",
-    "discount": "mend them or leave discount= out",
-}
 
 
 Given = ParamSpec("Given")
@@ -136,7 +130,10 @@ def transactions(
         named = {"customer": customer, "date": date, "amount": amount, "order": order, "product": product}
         columns = _named_columns({**named, "discount": discount, "cost": cost}, engine.labels)
         spec = engines.RowSpec(columns=columns, timezone=timezone)
-        return _open(engine, spec, (first, last), occasion=occasion, returns=returns, invalid=invalid)
+        kept = booking.book(engine, spec, (first, last), occasion=occasion, returns=returns, invalid=invalid)
+        tx = Transactions(engine, spec, *kept)
+        _refuse_nobody(tx)
+        return tx  # noqa: TRY300 (all of it may fail)
     except BaseException:
         engine.close()
         raise
@@ -150,140 +147,12 @@ def _named_columns(named: Mapping[str, Any], labels: Any) -> dict[str, Any]:
     return {role: checks.column(role, label, labels) for role, label in wanted.items()}
 
 
-def _open(
-    engine: engines.Engine,
-    spec: engines.RowSpec,
-    ends: tuple[int | None, int | None],
-    *,
-    occasion: str,
-    returns: str,
-    invalid: str,
-) -> Transactions:
-    """Count the rows of each kind, refuse what cannot be measured, and keep purchases and customers."""
-    roles = frozenset(spec.columns)
-    # Products are many texts that only the upsell ratio asks for: they are read when it does.
-    measured = {role: label for role, label in spec.columns.items() if role != "product"}
-    kept = engine.persist(engine.rows(engines.RowSpec(measured, spec.timezone)), "rows")
-    census = ledger.Census(engine.collect(ledger.Census.query(engine.table(kept), roles, *ends)))
-    _refuse_invalid(engine, spec, census, invalid)
-    if returns == "error" and census.rows(ledger.RETURN):
-        raise InvalidRows(
-            f'{census.rows(ledger.RETURN):,} rows have a negative amount and returns="error": use "net" or "drop".',
-            column=str(spec.columns["amount"]),
-            count=census.rows(ledger.RETURN),
-        )
-    rules = ledger.Rules(
-        roles=roles,
-        occasion=occasion,
-        returns=returns,
-        window=_window(census, ends),
-        data_from=(census.days() or (0, 0))[0],
-        history=census.sales_before() > 0,
-        booked=returns == "net" and census.returns_to_book() > 0,
-    )
-    exclusions = census.exclusions(returns)
-    _keep_purchases(engine, rules, kept, exclusions)
-    engine.drop(kept)
-    tx = Transactions(engine, spec, rules, census.rows(), exclusions)
-    if not tx.n_customers:  # every order of the window was begun before it
+def _refuse_nobody(tx: Transactions) -> None:
+    """Raise where every order of the window was begun before it."""
+    if not tx.n_customers:
         raise EmptyData(
             f"no purchase begins in the observed window {tx.observed_from} to {tx.observed_until}: widen it."
         )
-    return tx
-
-
-def _refuse_invalid(engine: engines.Engine, spec: engines.RowSpec, census: ledger.Census, invalid: str) -> None:
-    """Raise where rows cannot be used and the caller did not ask to leave them out."""
-    if not census.rows():
-        raise EmptyData("the table has no rows.")
-    for role, kind in ledger.INVALID.items():
-        count = census.rows(kind)
-        if count and invalid == "raise":
-            label = spec.columns[role]
-            examples = engine.offenders(spec, role)
-            raise InvalidRows(
-                f"{count:,} of {census.rows():,} rows have no usable {role} in column {label!r} "
-                f"(null, unparseable, not finite or out of range; first: {', '.join(examples)}): {_WAYS_OUT[role]}, "
-                'or pass invalid="exclude" to leave them out and count them.',
-                column=str(label),
-                count=count,
-                examples=examples,
-            )
-    if not census.rows(ledger.SALE, ledger.RETURN):
-        raise EmptyData(f"no row can be used: {_listed(census.exclusions('net'))}.")
-
-
-def _window(census: ledger.Census, ends: tuple[int | None, int | None]) -> periods.Window:
-    """Return the observed window: the ends given, else the first and last date in the data."""
-    days = census.days()
-    if days is None or not census.sales_inside():
-        wanted = [periods.to_date(end).isoformat() if end is not None else "…" for end in ends]
-        if census.rows(ledger.SALE):
-            raise EmptyData(f"no purchase lies in the observed window {wanted[0]} to {wanted[1]}: widen it.")
-        raise EmptyData(
-            "there is no purchase: every amount is negative. If sales are booked as negative sums, flip their sign."
-        )
-    first, last = ends
-    return periods.Window(days[0] if first is None else first, days[1] if last is None else last)
-
-
-def _keep_purchases(
-    engine: engines.Engine,
-    rules: ledger.Rules,
-    kept: str,
-    exclusions: dict[str, tuple[int, float]],
-) -> None:
-    """Keep the tables `purchases` and `customers`, completing the exclusions with what booking returns shows."""
-    if rules.booked:
-        before = engine.persist(ledger.purchases(engine.table(kept), rules), "sales")
-        booked = engine.persist(ledger.book_returns(engine.table(kept), engine.table(before), rules), "booked")
-        engine.once("purchases", lambda: ledger.net_of_returns(engine.table(before), engine.table(booked), rules))
-        outside = engine.collect(ledger.booked_outside(engine.table(booked), rules)).to_pylist()
-        for line in sorted(outside, key=lambda line: line["reason"]):
-            reason = (ledger.WITHOUT_PURCHASE, ledger.OF_EARLIER_PURCHASE)[line["reason"]]
-            exclusions[reason] = (int(line["rows"]), float(line["amount"]))
-        engine.drop(booked)
-    else:
-        before = "purchases"
-        engine.once(before, lambda: ledger.purchases(engine.table(kept), rules))
-    if rules.occasion == "order" and rules.history:
-        # A row may lie in the window while its order, one purchase on its first day, does not.
-        query = ledger.straddling(engine.table(kept), engine.table("purchases"), rules)
-        line = engine.collect(query).to_pylist()[0]
-        rows, amount = exclusions[ledger.BEFORE]
-        exclusions[ledger.BEFORE] = rows + int(line["rows"]), amount + float(line["amount"] or 0.0)
-    if before != "purchases":
-        engine.drop(before)
-    engine.once("customers", lambda: ledger.customers(engine.table("purchases"), rules))
-
-
-def _listed(exclusions: Mapping[str, tuple[int, float]]) -> str:
-    return ", ".join(f"{rows:,} {reason}" for reason, (rows, _) in exclusions.items()) or "nothing"
-
-
-def exclusions_table(
-    exclusions: Mapping[str, tuple[int, float]], kind: str, *, sentence: str, definition: str
-) -> Table:
-    """Return rows left out as a table with the columns `reason`, `rows`, `amount`; for authors.
-
-    Args:
-        exclusions: Reason to rows and amount.
-        kind: Kind of eager frame that it gives.
-        sentence: What it says.
-        definition: What it holds.
-    """
-    import pyarrow as pa
-
-    counts = list(exclusions.values())
-    data = pa.table(
-        {
-            "reason": pa.array(list(exclusions), pa.string()),
-            "rows": pa.array([rows for rows, _ in counts], pa.int64()),
-            "amount": pa.array([amount for _, amount in counts], pa.float64()),
-        }
-    )
-    units = {"amount": "money"}
-    return Table(name="exclusions", data=data, kind=kind, sentence=sentence, definition=definition, units=units)
 
 
 class Transactions:
@@ -358,7 +227,7 @@ class Transactions:
             self._exclusions,
             self.engine.kind,
             sentence=f"{self.rows_in - self.rows_used:,} of {self.rows_in:,} rows left out: "
-            f"{_listed(self._exclusions)}.",
+            f"{in_words(self._exclusions)}.",
             definition="Rows of the table that are in no purchase of the observed window, by reason.",
         )
 
@@ -503,7 +372,7 @@ class Transactions:
         self.close()
 
     def __str__(self) -> str:
-        left_out = f"; left out: {_listed(self._exclusions)}" if self._exclusions else ""
+        left_out = f"; left out: {in_words(self._exclusions)}" if self._exclusions else ""
         return (
             f"{self.rows_used:,} of {self.rows_in:,} rows used: "
             f"{wording.counted(self.n_purchases, 'purchases')} by {wording.counted(self.n_customers, 'customers')}, "

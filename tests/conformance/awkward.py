@@ -1,4 +1,4 @@
-"""Logs with everything that may tell engines apart: the CDNOW sample, and small ones made here."""
+"""Logs with everything that may tell engines apart: CDNOW, its sample, and small ones made here."""
 
 import datetime as dt
 import functools
@@ -37,6 +37,8 @@ class Log:
         wallet: Category spend of its customers, if there is a table of it.
         panel: The same as purchases by seller.
         contracts: Contracts with start and end.
+        histories: Customers as a summary has them: "id", "frequency", "recency", "T", "spend", "seen" (opportunities).
+        few: The questions that it is asked, where these are not all.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Log:
     wallet: pd.DataFrame | None = None
     panel: pd.DataFrame | None = None
     contracts: pd.DataFrame | None = None
+    histories: pd.DataFrame | None = None
+    few: tuple = ()
     has: frozenset = field(init=False)
 
     def __post_init__(self):
@@ -53,7 +57,15 @@ class Log:
         object.__setattr__(self, "has", frozenset(roles | ({"wallet"} if self.wallet is not None else set())))
 
 
-NAMES = ("cdnow", "shop", "orders", "zones", "text", "sunk", "one")
+CDNOW = ("cdnow", "cdnow_whole")
+# What the sample does not say already of a log that is ten times as long, and is not in millions of cells.
+_OF_THE_WHOLE = (
+    "transactions", "repurchase_rate", "repurchase_rate(within)", "retention", "retention_rate", "churn_rate",
+    "churn_rate(inactive_after)", "revenue_retention", "cohorts", "tenure", "spending", "purchase_gaps",
+    "spend_distribution", "historical_value", "pareto", "rfm", "overview", "summarize", "opportunities",
+    "BGNBD", "ParetoNBD", "GammaGamma", "fit_clv(score)", "clv",
+)  # fmt: skip
+NAMES = (*CDNOW, "shop", "orders", "zones", "text", "sunk", "one")
 
 
 @functools.cache
@@ -65,6 +77,30 @@ def log(name):
 def _cdnow():
     frame = datasets.cdnow_sample()
     return Log("cdnow", frame, {}, "1997-09-30")
+
+
+def _cdnow_whole():
+    return Log("cdnow_whole", datasets.cdnow(), {}, "1997-09-30", few=_OF_THE_WHOLE)
+
+
+def _histories():
+    """Customers who bought anything from never again to weekly, as weeks."""
+    draw = random.Random(4)
+    rows = []
+    for one in IDS:
+        age, again = draw.randint(10, 80), draw.choice([0, 0, 1, 2, 3, 8])
+        last = draw.randint(again, age) if again else 0
+        rows.append(
+            {
+                "id": one,
+                "frequency": again,
+                "recency": float(last),
+                "T": float(age),
+                "spend": round(draw.uniform(1, 90), 2) if again else 0.0,
+                "seen": age,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def _shop():
@@ -85,7 +121,8 @@ def _shop():
     )
     options = {"order": "order", "product": "product", "cost": "cost", "discount": "discount",
                "observed_from": "2023-12-10", "observed_until": "2024-06-15"}  # fmt: skip
-    return Log("shop", frame, options, "2024-03-31", wallet=wallet, panel=panel, contracts=_contracts(draw))
+    others = {"panel": panel, "contracts": _contracts(draw), "histories": _histories()}
+    return Log("shop", frame, options, "2024-03-31", wallet=wallet, **others)
 
 
 def _row(draw, customer):

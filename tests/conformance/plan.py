@@ -49,6 +49,7 @@ _ASKED_OF_SHOP = (
 )
 _ON_SPARK = {
     "cdnow": tuple(name for name in QUESTIONS if name not in {*_TWINS, *_ASKED_OF_SHOP}),
+    "cdnow_whole": ("transactions", "overview", "pareto", "rfm", "clv"),
     "shop": tuple(name for name in QUESTIONS if name not in _TWINS),
     "orders": (*_READ, "summarize(day)", "repurchase_rate(by)", "spend_distribution"),
     "zones": (*_READ, "retention"),

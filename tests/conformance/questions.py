@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import loyalty as ly
 import sources
+from conformance import awkward
 from conformance.answers import Ranked
 
 GAMMA_GAMMA = "GammaGamma"
@@ -48,6 +49,14 @@ class Case:
     def wallet(self):
         return self.once(WALLET, lambda: self.native(self.log.wallet, WALLET))
 
+    def contracts(self):
+        return self.once("contracts", lambda: ly.survival_counts(
+            self.native(self.log.contracts, "contracts"), observed_until="2024-06-30", period="month"
+        ))  # fmt: skip
+
+    def histories(self):
+        return self.once("histories", lambda: self.native(self.log.histories, "histories"))
+
     def someone(self):
         """Return the id, as this source spells it, of the customer whose text comes first."""
         column = self.tx.customer
@@ -60,7 +69,7 @@ def question(ask, *, needs=(), only=None):
     return ask, frozenset(needs), only
 
 
-FITTED = ("cdnow",)  # models are fitted where there is something to fit
+FITTED = awkward.CDNOW  # models are fitted where there is something to fit
 _by, _cohort = {"by": "shop"}, {"cohort": "month"}
 
 QUESTIONS = {
@@ -139,14 +148,32 @@ QUESTIONS = {
     ),
     "opportunities(week)": question(lambda case: ly.opportunities(case.tx, "week", until=case.log.split).cells),
     "survival_counts": question(
-        lambda case: ly.survival_counts(
-            case.native(case.log.contracts, "contracts"), observed_until="2024-06-30", period="month"
-        ),
+        lambda case: case.contracts(),
         only=("shop",),
     ),
+    "SBG": question(lambda case: ly.SBG().fit(case.contracts()), only=("shop",)),
+    "BDW": question(lambda case: ly.BDW().fit(case.contracts()), only=("shop",)),
+    "CustomerSummary.of": question(
+        lambda case: [
+            found := ly.CustomerSummary.of(case.histories(), unit="week", customer="id", monetary_value="spend"),
+            found.to_native(),
+            found.cells,
+        ],
+        only=("shop",),
+    ),
+    "Opportunities.of": question(
+        lambda case: [
+            found := ly.Opportunities.of(case.histories(), period="week", customer="id", opportunities="seen"),
+            found.to_native(),
+            found.by_history(),
+        ],
+        only=("shop",),
+    ),
+    "NBD": question(lambda case: case.fit("NBD"), only=FITTED),
     "BGNBD": question(lambda case: case.fit("BGNBD"), only=FITTED),
     "MBGNBD": question(lambda case: case.fit("MBGNBD"), only=FITTED),
     "ParetoNBD": question(lambda case: case.fit("ParetoNBD"), only=FITTED),
+    "GGomNBD": question(lambda case: case.fit("GGomNBD"), only=FITTED),
     "BGBB": question(lambda case: ly.BGBB().fit(ly.opportunities(case.tx, "month")), only=FITTED),
     "GammaGamma": question(lambda case: case.fit("GammaGamma"), only=FITTED),
     "BGNBD(p_alive)": question(lambda case: case.fit("BGNBD").p_alive(case.summary()), only=FITTED),
@@ -182,7 +209,7 @@ QUESTIONS = {
 
 
 def function_of(name):
-    """Return the public function that a question is about."""
+    """Return the public function that a question is about, or the method of a class that makes one."""
     return name.partition("(")[0]
 
 
@@ -193,7 +220,11 @@ def on_money(name):
 
 def asked_of(log):
     """Return the questions that a log can be asked."""
-    return [name for name, (_, needs, only) in QUESTIONS.items() if needs <= log.has and (not only or log.name in only)]
+    return [
+        name
+        for name, (_, needs, only) in QUESTIONS.items()
+        if needs <= log.has and (not only or log.name in only) and (not log.few or name in log.few)
+    ]
 
 
 def ask(name, case):

@@ -26,7 +26,7 @@ FOR_SMALL_DATA = {
     "spark.sql.shuffle.partitions": "2",
 }
 IDS = {"csv": "String"}  # engines whose ids are not of the type that they were: a file of text says nothing of it
-DEFAULTS = ("cdnow", "orders")  # the logs that do without them
+DEFAULTS = (*awkward.CDNOW, "orders")  # the logs that do without them
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from loyalty import checks, periods, wording
 from loyalty.clv.summaries.acquired import Acquired
 from loyalty.clv.summaries.summary import UNITS, CustomerSummary, histories_of
 from loyalty.errors import EmptyData
-from loyalty.transactions import exclusions_table
+from loyalty.exclusions import exclusions_table
 
 if TYPE_CHECKING:
     import datetime as dt
