@@ -149,7 +149,7 @@ def test_of_a_purchase_returned_whole_nothing_is_left():
 def test_many_nights_do_not_drift():  # a thousand pass as well, in some minutes
     rng, rows = random.Random(8), [["a", nightly.day(0), 0.1, None, 0.0, 0.0]]
     state, _ = merged([("a", 0, 0.1, None)])
-    for night in range(1, 151):
+    for night in range(1, 91):
         new = [[rng.choice("abc"), nightly.day(night), rng.randrange(1, 10**6) / 100, None, 0.0, 0.0] for _ in range(3)]
         rows += new
         state.merge(nightly.frame(new), batch=str(night))

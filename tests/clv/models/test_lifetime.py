@@ -401,7 +401,7 @@ def test_awkward_data(model):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["NBD", "BGNBD", "MBGNBD", "ParetoNBD", "GGomNBD"])
 def test_much_awkward_data(model):
-    fits, failed = survey(model, range(300))
+    fits, failed = survey(model, range(120 if model == "GGomNBD" else 300))  # of which 300 pass as well, in two minutes
     assert failed <= 3
     statuses = [fit.status for fit in fits.values()]
     assert statuses.count("boundary") > 15
