@@ -21,7 +21,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 import traceback
 import uuid
@@ -36,7 +35,7 @@ import pandas as pd
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from starlette.datastructures import Headers, MutableHeaders
@@ -50,6 +49,7 @@ MOST_BYTES = 262_144  # of a request's body
 MOST_CUSTOMERS, MOST_ROWS = 1_000, 2_000  # of a request
 MOST_PREDICTED = 100  # customers with predictive intervals, which take some milliseconds each
 MOST_AT_ONCE = 64  # requests; whoever comes then is asked to come again
+PREDICTED_AT_ONCE = 2  # requests for predictive intervals, which may take seconds: others go past them
 LOGS_AT_ONCE = 2  # logs that are summarised: each opens a database in memory, with threads of its own
 SECONDS = 10  # for a body to come in, and for what was begun when the service is told to end
 LINGER, MOST_DRAINED = 1, 4_194_304  # seconds, and bytes, that a refused body is read on for, and thrown away
@@ -297,6 +297,9 @@ class Service:
         about = {"purchases": fit.model, "spend": self.model.spend.model, "unit": fit.unit, "digest": self.digest}
         return Health(**about, fitted_until=fit.data.get("until"), metrics_as_of=as_of)
 
+    def interval(self, terms: Terms) -> str:
+        return terms.interval or self.model.terms.interval
+
     def score(self, asked: Histories) -> dict[str, Any]:
         if mistakes := asked.mistakes():
             raise RequestValidationError(mistakes)
@@ -312,7 +315,7 @@ class Service:
     def _scored(self, people: list[dict[str, Any]], terms: Terms) -> dict[str, Any]:
         """Return customers with their scores."""
         changes = terms.model_dump(exclude_none=True)
-        if changes.get("interval", self.model.terms.interval) == "predictive":
+        if self.interval(terms) == "predictive":
             self._predictable(len(people), changes.get("service_cost", self.model.terms.service_cost))
         names = ("frequency", "recency", "age", "monetary_value")
         found = self.model.score_customers(**{name: [one[name] for one in people] for name in names}, **changes)
@@ -338,6 +341,7 @@ class Service:
 @asynccontextmanager
 async def settled(_: FastAPI) -> AsyncIterator[None]:
     """Keep what is there when serving begins out of the search for garbage, which it would only make longer."""
+    gc.collect()
     gc.freeze()
     try:
         yield
@@ -354,19 +358,23 @@ def create(service: Service) -> FastAPI:
     app.add_exception_handler(RequestValidationError, refused)
     app.add_exception_handler(AnyHTTPException, refused)
     app.add_exception_handler(LoyaltyError, refused)
-    turns = anyio.CapacityLimiter(LOGS_AT_ONCE)
-    turn = threading.Lock()  # scores computed beside each other share Python's one lock, and take twice as long
+    logs, predicted = anyio.CapacityLimiter(LOGS_AT_ONCE), anyio.CapacityLimiter(PREDICTED_AT_ONCE)
+    quick = anyio.CapacityLimiter(1)  # beside each other they would share Python's one lock, and take longer
 
-    @app.post("/score")
-    def score(asked: Histories) -> Scores:
+    def answered(compute: Callable[[Any], dict[str, Any]], asked: Histories | Log) -> Response:
+        """Return what is computed, written here: in the thread, so that the loop has only to send it."""
+        return Response(Scores.model_validate(compute(asked)).model_dump_json(), media_type="application/json")
+
+    @app.post("/score", response_model=Scores)
+    async def score(asked: Histories) -> Response:
         """Say what customers are worth, from their histories in numbers or dates."""
-        with turn:
-            return service.score(asked)
+        turns = predicted if service.interval(asked.terms) == "predictive" else quick
+        return await anyio.to_thread.run_sync(answered, service.score, asked, limiter=turns)
 
-    @app.post("/score/transactions")
-    async def score_transactions(asked: Log) -> Scores:
+    @app.post("/score/transactions", response_model=Scores)
+    async def score_transactions(asked: Log) -> Response:
         """Say what the customers of a small log are worth; its rows become purchases as in `ly.transactions`."""
-        return await anyio.to_thread.run_sync(service.score_log, asked, limiter=turns)
+        return await anyio.to_thread.run_sync(answered, service.score_log, asked, limiter=logs)
 
     @app.get("/metrics", responses={404: {"model": Problem}})
     async def metrics() -> Metrics:

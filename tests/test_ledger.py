@@ -10,6 +10,7 @@ import logs
 import sources
 from loyalty import ledger
 from loyalty.errors import EmptyData
+from loyalty.metrics.revenue import revenue_retention
 from loyalty.transactions import transactions
 from naive_rows import EPOCH, Naive
 
@@ -196,3 +197,26 @@ def test_of_purchases_returned_together_nothing_is_left(occasion):
         found = tx.collect(tx.customers.sort("customer"))
         assert found["spend"].to_pylist() == [0.0, 5.0]
         assert not {name for name in found.column_names if name.startswith("gross")}
+
+
+@pytest.mark.parametrize("options", [{}, {"observed_from": "2024-01-01"}])
+def test_of_a_month_returned_whole_nothing_is_left(options):
+    assert 0.1 + (0.2 - 0.3) > 0.0  # the trap: the return is booked to the second purchase
+    rows = [(1, "2024-01-01", 0.1), (1, "2024-01-02", 0.2), (1, "2024-01-03", -0.3)]
+    rows += [(2, "2024-01-01", 5.0), (2, "2024-02-29", 4.0), *([(2, "2023-12-01", 1.0)] if options else [])]
+    with logs.opened(rows, **options) as tx:
+        active = tx.collect(tx.activity("month").sort("customer", "period"))
+        assert active["spend"].to_pylist() == [0.0, 5.0, 4.0]
+        (line,) = revenue_retention(tx).data.to_pylist()
+        assert (line["customers"], line["excluded"], line["net"]) == (1, 1, 0.8)
+
+
+@pytest.mark.parametrize("occasion", ["day", "order"])
+def test_gaps_are_days_between_purchases(occasion):
+    rows = [("a", "2024-01-09", 5.0, "x"), ("a", "2024-01-01", 5.0, "y"), ("a", "2024-01-09", 7.0, "z")]
+    rows += [("b", "2024-01-05", 5.0, None), ("c", "2023-12-31", 5.0, "u"), ("c", "2024-01-02", 5.0, "v")]
+    rows += [("c", "2024-01-05", 5.0, None)]
+    with logs.opened(rows, "order", order="order", occasion=occasion, observed_from="2024-01-01") as tx:
+        found = sorted(tuple(line.values()) for line in tx.collect(tx.gaps()).to_pylist())
+    twice = [("a", 0, False)] if occasion == "order" else []
+    assert sorted(found) == [*twice, ("a", 8, True), ("c", 3, True)]

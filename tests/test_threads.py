@@ -47,7 +47,7 @@ QUESTIONS = {
     "first days": lambda tx: tx.collect(tx.first_days().select(nw.col("first_day").sum())).to_pylist(),
     "months": lambda tx: tx.collect(tx.activity("month").select(nw.col("spend").sum(), nw.len())).to_pylist(),
     "weeks": lambda tx: tx.collect(tx.activity("week").select(nw.col("spend").sum(), nw.len())).to_pylist(),
-    "gaps": lambda tx: tx.collect(tx.gaps().select(nw.col("gap").sum(), nw.col("second").sum())).to_pylist(),
+    "gaps": lambda tx: tx.collect(tx.gaps().group_by("second").agg(nw.col("gap").sum()).sort("second")).to_pylist(),
     "by region": lambda tx: groups_of(tx, by="region"),
     "by cohort": lambda tx: groups_of(tx, cohort="month"),
     "by amount": lambda tx: len(groups_of(tx, by="amount")),

@@ -60,7 +60,7 @@ class Rules:
         window: The observed window.
         data_from: First day in the data, history included.
         history: Whether there are sales before the window.
-        booked: Whether returns reduce purchases.
+        booked: Whether returns may reduce purchases.
     """
 
     roles: frozenset[str]
@@ -374,10 +374,9 @@ def activity(bought: Frame, people: Frame, days: Frame, rules: Rules) -> Frame:
 def gaps(bought: Frame, rules: Rules) -> Frame:
     """Return one row per purchase that is not its customer's first of those given.
 
-    Columns: `customer`, `gap` (days since the purchase before) and `second` (1 where that was the first one, else 0).
+    Columns: `customer`, `gap` (days since the purchase before) and `second` (whether that was the first one).
     """
     order_by = ["day"] if rules.occasion == "day" else ["day", "spend", "order"]
     before, earlier = (nw.col("day").shift(places).over("customer", order_by=order_by) for places in (1, 2))
     found = bought.with_columns(gap=nw.col("day") - before, earlier=earlier).filter(~nw.col("gap").is_null())
-    second = nw.when(nw.col("earlier").is_null()).then(nw.lit(1)).otherwise(nw.lit(0))
-    return found.select("customer", "gap", second=second)
+    return found.select("customer", "gap", second=nw.col("earlier").is_null())

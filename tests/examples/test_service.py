@@ -1,6 +1,7 @@
 """The example service: its answers beside the library's in this process, and as a process how it starts and ends."""
 
 import asyncio
+import gc
 import http.client
 import importlib.util
 import json
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -207,12 +209,18 @@ def test_health_names_the_model(client, files):
     }  # fmt: skip
 
 
-def test_eight_threads_agree_with_one(client):
+def test_many_at_once_agree_with_one(client):
     bodies = [{"customers": [{**ANA, "age": 39.0 + place + seed} for place in range(30)]} for seed in range(8)]
+    for seed, body in enumerate(bodies):
+        body["terms"] = {"interval": "predictive" if seed % 2 else "confidence"}
     alone = [client.post("/score", json=body).json() for body in bodies]
-    with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda place: client.post("/score", json=bodies[place % 8]).json(), range(48)))
-    assert together == alone * 6
+
+    async def together():
+        transport = httpx.ASGITransport(client.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as asking:
+            return await asyncio.gather(*(asking.post("/score", json=bodies[place % 8]) for place in range(48)))
+
+    assert [answer.json() for answer in asyncio.run(together())] == alone * 6
 
 
 def test_the_description_is_right(client):
@@ -431,6 +439,58 @@ def test_health_is_answered_among_as_many_as_there_may_be(served, monkeypatch):
             return found, [(await one_).status_code for one_ in held], (await client.get("/metrics")).status_code
 
     assert asyncio.run(ask()) == ([200] * 5, [422] * 2, 200)
+
+
+def test_scores_take_turns_and_go_past_predictions(served, monkeypatch):
+    """Quick ones are computed one at a time, in the order they came; those that may take long hold none of them up."""
+    score, quick, slow = service.Service.score, [], threading.Event()
+
+    def watched(self, asked):
+        if asked.terms.interval == "predictive":
+            assert slow.wait(20)
+            return score(self, asked)
+        quick.append(asked.customers[0].id)
+        time.sleep(0.02)
+        assert quick[-1] == asked.customers[0].id  # nobody began meanwhile
+        return score(self, asked)
+
+    monkeypatch.setattr(service.Service, "score", watched)
+    app = service.create(served)
+
+    async def ask():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+
+            def post(one_, **terms):
+                return asyncio.create_task(client.post("/score", json={"customers": [one_], "terms": terms}))
+
+            long = [post(ANA, interval="predictive") for _ in range(service.PREDICTED_AT_ONCE + 2)]
+            await asyncio.sleep(0.05)
+            found = await asyncio.gather(*(post({**ANA, "id": str(number)}) for number in range(6)))
+            assert not any(one_.done() for one_ in long)
+            slow.set()
+            return [one_.status_code for one_ in [*found, *await asyncio.gather(*long)]]
+
+    assert asyncio.run(ask()) == [200] * (6 + service.PREDICTED_AT_ONCE + 2)
+    assert sorted(quick) == [str(number) for number in range(6)]
+
+
+def test_a_score_that_fails_lets_the_next_one_go(client, monkeypatch):
+    monkeypatch.setattr(service.Service, "score", lambda *_: 1 / 0)
+    assert client.post("/score", json={"customers": [ANA]}).status_code == 500
+    monkeypatch.undo()
+    assert client.post("/score", json={"customers": [ANA]}).status_code == 200
+
+
+def test_what_is_there_when_serving_begins_is_kept_out_of_the_search_for_garbage(served):
+    app = service.create(served)
+
+    async def serve():
+        async with app.router.lifespan_context(app):
+            return gc.get_freeze_count()
+
+    assert asyncio.run(serve()) > 0
+    assert gc.get_freeze_count() == 0
 
 
 def refused_while_sending(parts):

@@ -65,7 +65,7 @@ def repurchase_rate(
     days = periods.duration_days(within, "within")
     eligible = (nw.col("acquired_before") == 0) & (nw.col("first_day") + days <= tx.window.last)
     people = tx.customers.select("customer", eligible=nw.when(eligible).then(nw.lit(1)).otherwise(nw.lit(0)))
-    early = tx.gaps().filter(nw.col("second") == 1, nw.col("gap") <= days).select("customer", early=nw.col("second"))
+    early = tx.gaps().filter(nw.col("second"), nw.col("gap") <= days).select("customer", early=nw.lit(1))
     frame = people.join(early, on="customer", how="left")
     twice = (nw.col("eligible") * nw.col("early").fill_null(0)).sum()
 

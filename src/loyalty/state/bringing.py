@@ -11,7 +11,7 @@ from loyalty.state import ids
 from loyalty.state.batches import decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     import pyarrow as pa
 
@@ -40,20 +40,20 @@ def brought(
     Returns:
         The name of the table.
     """
-    return engine.keep_batches(schema, _batches(source, frame, settings, schema), name)
-
-
-def _batches(source: engines.Engine, frame: Frame, settings: Settings, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Give the rows with the types and ids of a state."""
     families = {"customer": settings.customer_type, "order": settings.order_type}
-    label = settings.columns["customer"]
-    if ids.may_be_coded(source, frame, label):  # of objects in memory, so they fit in there
+    if ids.may_be_coded(source, frame, settings.columns["customer"]):  # of objects in memory, so they fit in there
         del families["customer"]
-        table = decoded(source, frame, label, settings.customer_type)
-        yield from (_typed(batch, settings, schema, families) for batch in table.to_batches())
-        return
-    with closing(source.batches(frame)) as given:
-        yield from (_typed(batch, settings, schema, families) for batch in given)
+    # Begun here: the state's engine may take the batches from threads of its own.
+    with closing(_given(source, frame, settings, coded="customer" not in families)) as given:
+        return engine.keep_batches(schema, (_typed(batch, settings, schema, families) for batch in given), name)
+
+
+def _given(source: engines.Engine, frame: Frame, settings: Settings, *, coded: bool) -> Generator[pa.RecordBatch]:
+    """Return the rows as the log's engine gives them, ids that it knows by codes alone as themselves."""
+    if not coded:
+        return source.batches(frame)
+    table = decoded(source, frame, settings.columns["customer"], settings.customer_type)
+    return (batch for batch in table.to_batches())
 
 
 def _typed(batch: pa.RecordBatch, settings: Settings, schema: pa.Schema, families: Mapping[str, str]) -> pa.RecordBatch:

@@ -1,6 +1,9 @@
 """Pareto/NBD and GGom/NBD for each customer: against mpmath, published values, and what probabilities must obey."""
 
 import math
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import mpmath as mp
 import numpy as np
@@ -319,6 +322,44 @@ def test_many_customers_are_no_different(kernel, params):
         found = getattr(kernel, name)(params, *given)[..., some]
         few = [column[some] if np.ndim(column) else column for column in given]
         np.testing.assert_allclose(found, getattr(kernel, name)(params, *few), rtol=1e-12)
+
+
+@BOTH
+def test_threads_change_nothing(kernel, params, monkeypatch):
+    n = 700
+    x, T = np.arange(n) % 30.0, np.arange(n) % 70 + 1.0
+    t_x = np.where(x > 0, T / 2, 0.0)
+    asked = {
+        "log likelihood": lambda: kernel.log_likelihood(params, x, t_x, T),
+        "gradient": lambda: kernel.gradient(params, x, t_x, T),
+        "P(alive)": lambda: kernel.p_alive(params, x, t_x, T),
+        "purchases": lambda: kernel.purchases(params, x, T, 20.0, 0.01),
+        "probability": lambda: kernel.probability(params, x, T, 20.0, 2.0),
+    }
+    alone = {name: ask() for name, ask in asked.items()}
+    at_work, most, lock = [0], [0], threading.Lock()
+    possible = _dropout._possible
+
+    def watched(*given, **options):
+        with lock:
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+        time.sleep(0.01)
+        try:
+            return possible(*given, **options)
+        finally:
+            with lock:
+                at_work[0] -= 1
+
+    monkeypatch.setattr(_dropout, "_BATCH", 64)
+    monkeypatch.setattr(_dropout, "_cores", lambda: 64)
+    for name, ask in asked.items():
+        np.testing.assert_array_equal(ask(), alone[name], err_msg=name)
+    monkeypatch.setattr(_dropout, "_possible", watched)
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(lambda _: kernel.log_likelihood(params, x, t_x, T), range(2)):
+            np.testing.assert_array_equal(found, alone["log likelihood"])
+    assert 1 < most[0] <= 2 * _dropout._MOST_THREADS
 
 
 @pytest.mark.parametrize(("room", "size"), [(_paretonbd, 4), (_ggomnbd, 5)])

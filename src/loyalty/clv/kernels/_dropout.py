@@ -56,7 +56,8 @@ Places = NDArray[np.intp]
 Found = TypeVar("Found")
 
 _BATCH = 8192  # cells at a time, so that the values at their nodes fit into a processor's cache
-_MANY = 8  # batches that are worth starting threads for
+_MANY = 7  # so many batches of cells are worth starting threads for
+_MOST_THREADS = 4
 _FEW = 256  # integrals that are not worth looking for equal ones among them
 _FAR = 600.0  # exponentials of more than this are not formed
 _GONE = 60.0  # what has fallen by exp(−60) is nothing beside what has not
@@ -196,13 +197,23 @@ def _columns(params: Params, *columns: Any) -> tuple[list[Floats], tuple[int, ..
 
 
 def _each(compute: Callable[[list[Floats]], Found], columns: Sequence[Floats]) -> list[Found]:
-    """Return what a function finds for each batch of cells, a core being at work on each of them."""
-    begins = range(0, max(len(columns[0]), 1), _BATCH)
-    batches = [[column[begin : begin + _BATCH] for column in columns] for begin in begins]
-    if len(batches) < _MANY:
+    """Return what a function finds for each batch of cells; of many cells, some batches at a time.
+
+    Batches at work are as many cells together as one alone, so that memory does not grow with the cores.
+    """
+    number = max(len(columns[0]), 1)
+    threads = min(_cores(), _MOST_THREADS) if number > _MANY * _BATCH else 1
+    size = _BATCH // threads
+    batches = [[column[begin : begin + size] for column in columns] for begin in range(0, number, size)]
+    if threads == 1:
         return [compute(batch) for batch in batches]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy lets go of the interpreter's lock while it computes
+    with ThreadPoolExecutor(threads) as pool:  # NumPy lets go of the interpreter's lock while it computes
         return list(pool.map(compute, batches))
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _joined(parts: list[Floats], shape: tuple[int, ...]) -> Floats:

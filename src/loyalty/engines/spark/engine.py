@@ -178,8 +178,9 @@ class Spark:
         return tidy(table)
 
     def batches(self, frame: nw.LazyFrame[Any]) -> Generator[pa.RecordBatch]:
-        """Give the rows of a query; Spark hands Arrow over as a whole."""
-        yield from self.collect(frame).to_batches()
+        """Give the rows of a query, asked for at once: Spark hands Arrow over as a whole."""
+        rows = self.collect(frame)
+        return (batch for batch in rows.to_batches())
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame as a lazy Spark DataFrame; see `Engine.hand_back`."""

@@ -169,8 +169,9 @@ class Warehouse:
             return arrow.exact(pa.concat_tables(list(blocks)))
 
     def batches(self, frame: nw.LazyFrame[Any]) -> Generator[pa.RecordBatch]:
-        """Give the rows of a query, asked for as a whole: the connection is its thread's, and others may take these."""
-        yield from self.collect(frame).to_batches()
+        """Give the rows of a query, asked for at once and as a whole: the connection is the calling thread's."""
+        rows = self.collect(frame)
+        return (batch for batch in rows.to_batches())
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame as an Ibis table; see `Engine.hand_back`.
