@@ -19,6 +19,7 @@ _DAMAGED = ("magic bytes", "too small to be a parquet", "failed to read file", "
             "don't know what type")  # fmt: skip
 _MEND = " / The file is damaged or was not written to its end: write it again, or leave it out."
 _NO_ROOM = ("no space left", "file too large", "disk quota exceeded", "not enough space on the disk")
+_BROKEN_OFF = "Query interrupted"
 _NO_SPILLING = "max_temp_directory_size"
 
 
@@ -34,10 +35,15 @@ def plain_errors(what: str, spill: str = "") -> Iterator[None]:
         OutputError: That folder's disk is full.
         InvalidArgument: The memory that was allowed does not suffice.
         UnsupportedSource: Anything else.
+        KeyboardInterrupt: Ctrl-C broke the query off, which DuckDB tells as a `RuntimeError`.
     """
     try:
         yield
     except LoyaltyError:
+        raise
+    except RuntimeError as err:
+        if str(err) == _BROKEN_OFF:
+            raise KeyboardInterrupt from err
         raise
     except (duckdb.Error, OSError) as err:
         raise _plain(err, what, spill) from err
