@@ -12,7 +12,7 @@ import narwhals.stable.v2 as nw
 
 from loyalty import booking, checks, engines, ledger, periods, wording
 from loyalty.errors import EmptyData, InvalidArgument, UnsupportedSource
-from loyalty.exclusions import exclusions_table, in_words
+from loyalty.exclusions import exclusions_table, in_words, jsonable, page_rows
 
 if TYPE_CHECKING:
     from loyalty.periods import PeriodName
@@ -391,15 +391,8 @@ class Transactions:
             "customers": self.n_customers,
             "observed_from": wording.jsonable(self.observed_from),
             "observed_until": wording.jsonable(self.observed_until),
-            "exclusions": {reason: {"rows": rows, "amount": wording.jsonable(amount)}
-                           for reason, (rows, amount) in self._exclusions.items()},
-        }  # fmt: skip
+            "exclusions": jsonable(self._exclusions),
+        }
 
     def _repr_html_(self) -> str:
-        rows = [
-            (key.replace("_", " "), wording.plain(value))
-            for key, value in self.to_dict().items()
-            if key != "exclusions"
-        ]
-        rows += [(f"left out: {reason}", f"{count:,} rows") for reason, (count, _) in self._exclusions.items()]
-        return wording.html_table(("transactions", ""), rows)
+        return wording.html_table(("transactions", ""), page_rows(self.to_dict()))

@@ -40,11 +40,10 @@ def brought(
     Returns:
         The name of the table.
     """
-    families = {"customer": settings.customer_type, "order": settings.order_type}
-    if ids.may_be_coded(source, frame, settings.columns["customer"]):  # of objects in memory, so they fit in there
-        del families["customer"]
+    coded = ids.may_be_coded(source, frame, settings.columns["customer"])  # of objects in memory, so they fit in there
+    families = {"order": settings.order_type} | ({} if coded else {"customer": settings.customer_type})
     # Begun here: the state's engine may take the batches from threads of its own.
-    with closing(_given(source, frame, settings, coded="customer" not in families)) as given:
+    with closing(_given(source, frame, settings, coded=coded)) as given:
         return engine.keep_batches(schema, (_typed(batch, settings, schema, families) for batch in given), name)
 
 

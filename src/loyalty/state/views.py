@@ -11,7 +11,7 @@ from loyalty import checks, periods, wording
 from loyalty.clv.summaries.acquired import Acquired
 from loyalty.clv.summaries.summary import UNITS, CustomerSummary, histories_of
 from loyalty.errors import EmptyData
-from loyalty.exclusions import exclusions_table
+from loyalty.exclusions import exclusions_table, in_words, jsonable, page_rows
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -102,7 +102,6 @@ def exclusions_of(content: Content, kind: str) -> Table:
 
 def headline(content: Content, settings: Settings) -> dict[str, Any]:
     """Return the headline counts as JSON-ready values."""
-    left_out = content.exclusions
     days = {
         "observed_from": settings.first,
         "observed_until": content.until,
@@ -113,28 +112,23 @@ def headline(content: Content, settings: Settings) -> dict[str, Any]:
         **{name: wording.jsonable(periods.to_date(day)) for name, day in days.items()},
         "batches": len(content.batches),
         "rows_in": content.rows_in,
-        "rows_used": content.rows_in - sum(rows for rows, _ in left_out.values()),
-        "exclusions": {
-            reason: {"rows": rows, "amount": wording.jsonable(amount)} for reason, (rows, amount) in left_out.items()
-        },
+        "rows_used": content.rows_in - sum(rows for rows, _ in content.exclusions.values()),
+        "exclusions": jsonable(content.exclusions),
     }
 
 
 def sentence(content: Content, settings: Settings) -> str:
     """Return the headline counts in words."""
     told = headline(content, settings)
-    left_out = ", ".join(f"{line['rows']:,} {reason}" for reason, line in told["exclusions"].items())
+    left_out = f" (left out: {in_words(content.exclusions)})" if content.exclusions else ""
     return (
         f"{wording.counted(told['customers'], 'customers')} with {wording.counted(told['purchases'], 'purchases')} "
         f"and a spend of {wording.plain(told['spend'])}, {told['observed_from']} to {told['observed_until']}; "
         f"{wording.counted(told['batches'], 'batches', 'batch')} merged, {told['rows_used']:,} of "
-        f"{told['rows_in']:,} rows used{f' (left out: {left_out})' if left_out else ''}."
+        f"{told['rows_in']:,} rows used{left_out}."
     )
 
 
 def page(content: Content, settings: Settings) -> str:
     """Return the headline counts as HTML."""
-    told = headline(content, settings)
-    rows = [(name.replace("_", " "), wording.plain(value)) for name, value in told.items() if name != "exclusions"]
-    rows += [(f"left out: {reason}", f"{line['rows']:,} rows") for reason, line in told["exclusions"].items()]
-    return wording.html_table(("customer state", ""), rows)
+    return wording.html_table(("customer state", ""), page_rows(headline(content, settings)))
