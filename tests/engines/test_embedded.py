@@ -1,11 +1,8 @@
 """What the embedded engine promises beside right answers: snapshots, results of their own, no waiting."""
 
-import os
-import signal
 import threading
 
 import duckdb
-import narwhals.stable.v2 as nw
 import pandas as pd
 import polars as pl
 import pytest
@@ -109,19 +106,3 @@ def test_groups_of_nanoseconds_find_their_customers_again():
     with ly.transactions(FRAME.assign(shop=times, amount=10.0)) as tx:
         groups = ly.pareto(tx, by="shop")
         assert [len(group.customers) for group in groups.values()] == [1, 1, 1]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals are sent to this process")
-def test_ctrl_c_in_the_middle_of_a_query_is_a_keyboard_interrupt():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell has set
-    with ly.transactions(pd.DataFrame({"customer_id": [1], "date": ["2024-01-01"], "amount": [5.0]})) as tx:
-        endless = tx.engine._cursor().sql("SELECT count(*) AS n FROM range(10_000_000) a, range(10_000_000) b")
-        press = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-        press.start()
-        try:
-            with pytest.raises(KeyboardInterrupt):
-                tx.collect(nw.from_native(endless))
-        finally:
-            press.join()
-            signal.signal(signal.SIGINT, before)
-        assert ly.repurchase_rate(tx).n == 1
