@@ -43,6 +43,10 @@ class Engine(Protocol):
     def snapshot(self) -> bool:
         """Whether later edits of the caller's object can no longer be seen."""
 
+    @property
+    def coded(self) -> bool:
+        """Whether the ids in its rows are codes, for which `hand_back` puts the caller's."""
+
     def rows(self, spec: RowSpec, value: Any = None) -> nw.LazyFrame[Any]:
         """Return the canonical rows of the source.
 

@@ -76,6 +76,11 @@ class Embedded:
         """Whether later edits of the caller's object can no longer be seen."""
         return self._source.snapshot
 
+    @property
+    def coded(self) -> bool:
+        """Whether ids are codes: those of pandas that DuckDB cannot hold; known from the first rows on."""
+        return self._ids is not None
+
     def rows(self, spec: RowSpec, value: Any = None) -> nw.LazyFrame[Any]:
         """Return the canonical rows; see `Engine.rows`."""
         relation, _, select = self._canonical(spec, value)

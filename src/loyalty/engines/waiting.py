@@ -6,9 +6,10 @@ Ctrl-C waited up to the end of queries of six seconds. So the main thread hands 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 __all__ = ["interruptible"]
@@ -16,6 +17,29 @@ __all__ = ["interruptible"]
 _PAUSE = 0.05  # seconds between two attempts to break a query off: one that has not begun yet cannot be
 
 Result = TypeVar("Result")
+
+
+class _Aside:
+    """The thread that asks for the main thread: one, for as long as Python runs; a fork of the process has its own."""
+
+    def __init__(self) -> None:
+        self.forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """Begin with a new thread."""
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="loyalty-query")
+
+    def ask(self, query: Callable[[], Result]) -> Future[Result] | None:
+        """Begin a query; None where Python is about to end and begins no more threads."""
+        try:
+            return self._pool.submit(query)
+        except RuntimeError:
+            return None
+
+
+_aside = _Aside()
 
 
 def interruptible(query: Callable[[], Result], break_off: Callable[[], object]) -> Result:
@@ -29,11 +53,10 @@ def interruptible(query: Callable[[], Result], break_off: Callable[[], object]) 
         KeyboardInterrupt: Ctrl-C was pressed; the query has ended then. What else a handler raises comes through too,
             as does what the query raises.
     """
-    if threading.current_thread() is not threading.main_thread():
+    asked = _aside.ask(query) if threading.current_thread() is threading.main_thread() else None
+    if asked is None:
         return query()
-    asked: Future[Result] = Future()
     try:
-        threading.Thread(target=_answer, args=(asked, query), name="loyalty-query", daemon=True).start()
         wait([asked])
     except BaseException:
         while not (asked.cancel() or asked.done()):
@@ -41,13 +64,3 @@ def interruptible(query: Callable[[], Result], break_off: Callable[[], object]) 
             wait([asked], _PAUSE)
         raise
     return asked.result()
-
-
-def _answer(asked: Future[Result], query: Callable[[], Result]) -> None:
-    """Run a query that has not been given up yet."""
-    if not asked.set_running_or_notify_cancel():
-        return
-    try:
-        asked.set_result(query())
-    except BaseException as err:  # noqa: BLE001 (it is raised where the query was asked)
-        asked.set_exception(err)

@@ -40,17 +40,17 @@ def brought(
     Returns:
         The name of the table.
     """
-    coded = ids.may_be_coded(source, frame, settings.columns["customer"])  # of objects in memory, so they fit in there
-    families = {"order": settings.order_type} | ({} if coded else {"customer": settings.customer_type})
+    families = {"order": settings.order_type} | ({} if source.coded else {"customer": settings.customer_type})
     # Begun here: the state's engine may take the batches from threads of its own.
-    with closing(_given(source, frame, settings, coded=coded)) as given:
+    with closing(_given(source, frame, settings)) as given:
         return engine.keep_batches(schema, (_typed(batch, settings, schema, families) for batch in given), name)
 
 
-def _given(source: engines.Engine, frame: Frame, settings: Settings, *, coded: bool) -> Generator[pa.RecordBatch]:
+def _given(source: engines.Engine, frame: Frame, settings: Settings) -> Generator[pa.RecordBatch]:
     """Return the rows as the log's engine gives them, ids that it knows by codes alone as themselves."""
-    if not coded:
+    if not source.coded:
         return source.batches(frame)
+    # They are of objects in memory, so they fit in there.
     table = decoded(source, frame, settings.columns["customer"], settings.customer_type)
     return (batch for batch in table.to_batches())
 

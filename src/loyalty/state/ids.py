@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from loyalty import engines
 
-__all__ = ["arrow_type", "by_codes", "family", "kept", "may_be_coded"]
+__all__ = ["arrow_type", "by_codes", "family", "kept"]
 
 Frame = nw.LazyFrame[Any]
 
@@ -116,7 +116,7 @@ def by_codes(engine: engines.Engine, rows: Frame, label: Any) -> tuple[pa.Table,
 
     Only ids of pandas are ever coded: categories and objects that no engine can hold.
     """
-    if not may_be_coded(engine, rows, label):
+    if not engine.coded:
         return None
     import pyarrow as pa
 
@@ -133,15 +133,6 @@ def by_codes(engine: engines.Engine, rows: Frame, label: Any) -> tuple[pa.Table,
             f"the ids in column {label!r} are of several types, or of one that a state cannot keep: make them text."
         ) from err
     return pa.table({"code": pa.array(codes), "id": values}), family(values.type, label)
-
-
-def may_be_coded(engine: engines.Engine, rows: Frame, label: Any) -> bool:
-    """Return whether ids may be codes inside the engine: those of pandas, of some dtypes."""
-    empty = engine.hand_back(rows.select("customer").head(0), customer=label)
-    if not nw.dependencies.is_pandas_dataframe(empty):
-        return False
-    dtype = empty.iloc[:, 0].dtype
-    return dtype.name in {"object", "category"} or not (dtype.kind in "iufM" or dtype.name.startswith("str"))
 
 
 def ids_text(ids: list[Any], label: Any) -> list[str]:

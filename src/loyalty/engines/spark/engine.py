@@ -76,6 +76,11 @@ class Spark:
         """Whether later edits of the caller's object can no longer be seen."""
         return False
 
+    @property
+    def coded(self) -> bool:
+        """Whether ids are codes."""
+        return False
+
     def rows(self, spec: RowSpec, value: Any = None) -> nw.LazyFrame[Any]:
         """Return the canonical rows; see `Engine.rows`."""
         _, select = self._canonical(spec, value)

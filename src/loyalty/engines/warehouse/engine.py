@@ -64,6 +64,11 @@ class Warehouse:
         """Whether later edits of the caller's object can no longer be seen."""
         return False
 
+    @property
+    def coded(self) -> bool:
+        """Whether ids are codes."""
+        return False
+
     def rows(self, spec: RowSpec, value: Any = None) -> nw.LazyFrame[Any]:
         """Return the canonical rows; see `Engine.rows`."""
         query, kinds = self._canonical(spec, value)
