@@ -83,6 +83,13 @@ def test_column_named_twice(name, tmp_path):
             transactions(data)
 
 
+def test_one_column_for_two_roles():
+    with pytest.raises(ColumnError, match=r"customer='date' and date='date' name one column: each needs one of its own"):
+        transactions(plain(), customer="date")
+    with pytest.raises(ColumnError, match="customer='customer_id' and amount='customer_id' name one column"):
+        transactions(plain(), amount="customer_id")
+
+
 def test_columns_of_groups_named_twice():
     frame = pd.concat([plain(), pd.DataFrame([[1, 2]] * 3, columns=["by", "by"])], axis=1)
     with transactions(frame) as tx, pytest.raises(ColumnError, match="by='by' names 2 columns"):

@@ -5,6 +5,8 @@ A message says what was passed, what is allowed and what to do next.
 
 from __future__ import annotations
 
+import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "MissingDependency",
     "OutputError",
     "UnsupportedSource",
+    "warn",
 ]
 
 
@@ -98,3 +101,11 @@ class ClosedError(LoyaltyError, RuntimeError):
 
 class LoyaltyWarning(UserWarning):
     """A result is valid, but something about it deserves a look."""
+
+
+def warn(message: str) -> None:
+    """Give a `LoyaltyWarning` that points to the line which called this library, through however many of its rooms."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "loyalty":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, LoyaltyWarning, stacklevel=level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 import narwhals.stable.v2 as nw
 
 from loyalty import booking, checks, engines, ledger, periods, wording
-from loyalty.errors import EmptyData, InvalidArgument, UnsupportedSource
+from loyalty.errors import ColumnError, EmptyData, InvalidArgument, UnsupportedSource
 from loyalty.exclusions import exclusions_table, in_words, jsonable, page_rows
 
 if TYPE_CHECKING:
@@ -144,7 +145,13 @@ def _named_columns(named: Mapping[str, Any], labels: Any) -> dict[str, Any]:
     if not list(labels):
         raise EmptyData("the table has no columns.")
     wanted = {role: label for role, label in named.items() if label is not None or role in _REQUIRED}
-    return {role: checks.column(role, label, labels) for role, label in wanted.items()}
+    columns = {role: checks.column(role, label, labels) for role, label in wanted.items()}
+    for role, other in itertools.combinations(_REQUIRED, 2):
+        if columns[role] == columns[other]:
+            raise ColumnError(
+                f"{role}={columns[role]!r} and {other}={columns[other]!r} name one column: each needs one of its own."
+            )
+    return columns
 
 
 def _refuse_nobody(tx: Transactions) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loyalty import checks, wording
-from loyalty.errors import InvalidArgument, LoyaltyWarning, UnsupportedSource
+from loyalty.errors import InvalidArgument, UnsupportedSource, warn
 from loyalty.interop.twins import TWINS, Twin
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def from_lifetimes(
     missed = float(np.sum((directions.T @ gradient) ** 2 / np.maximum(np.abs(roots), _LOOSE))) / 2.0
     status, notes = _verdict(twin, fitter, values, identified, missed)
     if status != "converged":
-        warnings.warn(f"{twin.model}: {' '.join(notes)}", LoyaltyWarning, stacklevel=2)
+        warn(f"{twin.model}: {' '.join(notes)}")
     names = _our_names(twin)
     return _fit_class(twin)(
         model=twin.model,

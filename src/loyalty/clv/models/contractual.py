@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,7 @@ from loyalty.clv.models import edges
 from loyalty.clv.models.contract_predictions import KERNELS, ContractFit
 from loyalty.clv.models.fitting import Problem, maximise
 from loyalty.clv.summaries.counts import SurvivalCounts
-from loyalty.errors import InvalidArgument, LoyaltyWarning
+from loyalty.errors import InvalidArgument, warn
 
 __all__ = ["BDW", "MODELS", "SBG", "ContractFit", "ContractModel"]
 
@@ -78,7 +77,7 @@ class ContractModel:
         )
         verdict = edges.judge(kernel.NAMES, optimum, (_LEAVING,), _cannot_tell(kernel.NAMES, counts))
         if verdict.status != "converged":
-            warnings.warn(f"{self.name}: {' '.join(verdict.notes)}", LoyaltyWarning, stacklevel=2)
+            warn(f"{self.name}: {' '.join(verdict.notes)}")
         return ContractFit.of(
             self.name,
             kernel.NAMES,

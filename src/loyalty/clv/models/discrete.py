@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from loyalty.clv.models.discrete_predictions import BGBBFit, Chances
 from loyalty.clv.models.fitting import Problem, maximise
 from loyalty.clv.summaries.cells import Cells
 from loyalty.clv.summaries.opportunities import PERIOD_DAYS, Opportunities
-from loyalty.errors import EmptyData, InvalidArgument, LoyaltyWarning
+from loyalty.errors import EmptyData, InvalidArgument, warn
 
 __all__ = ["BGBB", "BGBBFit", "Chances"]
 
@@ -82,7 +81,7 @@ class BGBB:
         optimum = maximise(_problem(cells, self.l2))
         verdict = edges.judge(_bgbb.NAMES, optimum, (_BUYING, _LEAVING), _cannot_tell(cells))
         if verdict.status != "converged":
-            warnings.warn(f"BGBB: {' '.join(verdict.notes)}", LoyaltyWarning, stacklevel=2)
+            warn(f"BGBB: {' '.join(verdict.notes)}")
         return BGBBFit.of(
             "BGBB",
             _bgbb.NAMES,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +17,7 @@ from loyalty.clv.models.predictions import CellPredictions, LifetimeFit, kernel_
 from loyalty.clv.models.uncertainty import Prediction
 from loyalty.clv.summaries import histories
 from loyalty.clv.summaries.cells import Cells
-from loyalty.errors import EmptyData, InvalidArgument, LoyaltyWarning
+from loyalty.errors import EmptyData, InvalidArgument, warn
 
 if TYPE_CHECKING:
     from loyalty.clv.kernels import Kernel
@@ -88,7 +87,7 @@ class LifetimeModel:
         """
         fit, limit = self.judged(data, unit)
         if limit:
-            warnings.warn(limit, LoyaltyWarning, stacklevel=2)
+            warn(limit)
         return fit
 
     def judged(self, data: CustomerSummary | Cells, unit: str | None = None) -> tuple[LifetimeFit, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,7 @@ from loyalty.clv.models.spend_tables import SpendTables
 from loyalty.clv.models.uncertainty import Prediction
 from loyalty.clv.summaries.histories import PLAIN
 from loyalty.clv.summaries.spend_cells import SpendCells
-from loyalty.errors import EmptyData, InvalidArgument, LoyaltyWarning
+from loyalty.errors import EmptyData, InvalidArgument, warn
 
 if TYPE_CHECKING:
     from loyalty.clv.models.fitting import Optimum
@@ -102,7 +101,7 @@ class GammaGamma:
             data=_facts(data, cells, p, q),
         )
         if fit.status != "converged":
-            warnings.warn(f"{fit.model}: {' '.join(fit.notes)}", LoyaltyWarning, stacklevel=2)
+            warn(f"{fit.model}: {' '.join(fit.notes)}")
         return fit
 
 

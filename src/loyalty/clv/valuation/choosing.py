@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +13,7 @@ from loyalty import checks, wording
 from loyalty.clv.models.lifetime import MODELS, LifetimeFit
 from loyalty.clv.models.mean_spend import MeanSpend
 from loyalty.clv.models.spend import GammaGamma, SpendFit
-from loyalty.errors import ConvergenceError, EmptyData, InvalidArgument, LoyaltyError, LoyaltyWarning
+from loyalty.errors import ConvergenceError, EmptyData, InvalidArgument, LoyaltyError, warn
 from loyalty.tables import Table
 
 if TYPE_CHECKING:
@@ -133,7 +132,7 @@ def _best(summary: CustomerSummary) -> tuple[LifetimeFit, tuple[Candidate, ...]]
     near = [name for name in AUTO if name in fits and fits[name].aic <= lowest + CLOSE]
     best = min(near, key=lambda name: (fits[name].status != "converged", AUTO.index(name)))
     if limits[best]:
-        warnings.warn(limits[best], LoyaltyWarning, stacklevel=2)
+        warn(limits[best])
     return fits[best], tuple(dataclasses.replace(one, chosen=one.model == best) for one in tried)
 
 
