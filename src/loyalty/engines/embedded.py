@@ -69,6 +69,8 @@ class Embedded:
     @property
     def labels(self) -> Sequence[Any]:
         """The source's column labels."""
+        if isinstance(self._source, Files):
+            self._source.learn(self._cursor())
         return self._source.labels
 
     @property

@@ -100,11 +100,18 @@ class Files(Scanned):
     def labels(self) -> Sequence[Any]:
         """The column labels as the first file has them, duplicates included; then those of further files."""
         if not self.names:
-            with plain_errors(self._what()), brief() as connection:
-                self._learn(connection)
-                if own := self._header(connection, self.paths[0]):
-                    self.names = [*own, *list(self.scan(connection).columns)[len(own) :]]
+            with brief() as connection:
+                self.learn(connection)
         return self.names
+
+    def learn(self, connection: Any) -> None:
+        """Look at the files once, for their columns; for who has a connection already and need not open one."""
+        if self.names:
+            return
+        with plain_errors(self._what()):
+            self._learn(connection)
+            if own := self._header(connection, self.paths[0]):
+                self.names = [*own, *list(self.scan(connection).columns)[len(own) :]]
 
     def scan(self, cursor: Any) -> Any:
         """Return a relation over the files; every column of a text file is text."""
