@@ -9,11 +9,9 @@ import pytest
 # Before anything imports matplotlib: tests draw into memory, with or without a screen.
 os.environ["MPLBACKEND"] = "Agg"
 
-# A run in the background may have been told to ignore these; the processes that tests start and stop would inherit it.
-for name in ("SIGINT", "SIGHUP"):
-    number = getattr(signal, name, None)
-    if number is not None and signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
+# A run in the background may have been told to ignore Ctrl-C; the processes that tests start and stop would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

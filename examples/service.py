@@ -288,7 +288,7 @@ class Service:
         if not options.log:
             return cls(model, digest, None)
         read = {name: getattr(options, name) or None for name in ("order", "timezone", "observed_until")}
-        read |= {name: getattr(options, name) for name in ("customer", "date", "amount", "returns")}
+        read |= {name: getattr(options, name) for name in ("customer", "date", "amount", "returns", "invalid")}
         with ly.transactions(options.log, **read) as tx:
             return cls(model, digest, Metrics(as_of=tx.observed_until, **ly.overview(tx).to_dict()))
 
@@ -567,12 +567,18 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     add("order", "", "their column of orders, where there is one: a return is taken off its order")
     add("timezone", "", "zone whose midnight ends a day, as Europe/Madrid; needed where their times bear a zone")
     add("returns", "net", "negative sums: net takes them off a purchase, drop leaves them out, error refuses them")
+    add("invalid", "raise", "rows without a usable date or amount: raise refuses the log, exclude leaves them out")
     add("observed-until", "", "last day that is measured, as 2024-01-31; the last of the log where it is not given")
     add("host", "127.0.0.1", "address to listen at; 0.0.0.0 is every address of the machine")
     add("port", 8000, "port to listen at; 0 is any that is free", between(0, 65_535))
     add("workers", 1, "processes, each with the model and the metrics", between(1, 1_000))
     parser.add_argument("--demo", action="store_true", help="serve a model fitted on the CDNOW log, and its metrics")
     return parser.parse_args(arguments)
+
+
+def in_options(message: str) -> str:
+    """Return a message of the library with the options of this program in the place of its arguments."""
+    return re.sub(r'\b(timezone|returns|invalid|order)="?([\w/]+)"?', r"--\1 \2", message)
 
 
 def demonstration(folder: Path) -> list[str]:
@@ -602,7 +608,7 @@ def main(arguments: Sequence[str]) -> None:
         try:
             app: Any = create(Service.prepared(options))
         except LoyaltyError as err:
-            sys.exit(f"service: {err}")
+            sys.exit(f"service: {in_options(str(err))}")
         if options.workers > 1:
             os.environ.update({f"LOYALTY_{name.upper()}": str(value) for name, value in vars(options).items()})
             app = "service:created"

@@ -1,6 +1,11 @@
 """What the embedded engine promises beside right answers: snapshots, results of their own, no waiting."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import duckdb
 import pandas as pd
@@ -106,3 +111,31 @@ def test_groups_of_nanoseconds_find_their_customers_again():
     with ly.transactions(FRAME.assign(shop=times, amount=10.0)) as tx:
         groups = ly.pareto(tx, by="shop")
         assert [len(group.customers) for group in groups.values()] == [1, 1, 1]
+
+
+ASKING = """
+import signal, sys
+import narwhals.stable.v2 as nw, pandas as pd
+import loyalty as ly
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a shell has set
+tx = ly.transactions(pd.DataFrame({"customer_id": [1], "date": ["2024-01-01"], "amount": [5.0]}))
+rows = "SELECT sum(hash(a.range + b.range)) AS n FROM range(10_000) a, range(10_000) b"
+print("asking", flush=True)
+try:
+    while True:  # each ends by itself: DuckDB may hear of Ctrl-C at its end only
+        tx.collect(nw.from_native(tx.engine._cursor().sql(rows)))
+except BaseException as err:
+    print(type(err).__name__, ly.repurchase_rate(tx).n, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
+def test_ctrl_c_in_the_middle_of_a_query_is_a_keyboard_interrupt():
+    with subprocess.Popen([sys.executable, "-c", ASKING], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "asking\n"
+            time.sleep(0.3)
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=120)[0] == "KeyboardInterrupt 1\n"
+        finally:
+            process.kill()

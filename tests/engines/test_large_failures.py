@@ -4,6 +4,7 @@ import decimal
 import gc
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import loyalty as ly
+from loyalty.engines.failures import plain_errors
 from loyalty.errors import ColumnError, EmptyData, InvalidArgument, LoyaltyError, OutputError, UnsupportedSource
 
 
@@ -368,9 +370,38 @@ def test_memory_that_does_not_suffice(place):
 
 def test_a_folder_to_spill_into_that_cannot_be(place):
     (place / "file").write_text("")
-    for folder in (place / "file", place / "file" / "inside"):
+    for folder in (place / "file", place / "file" / "inside", place / "mistyped" / "inside"):
         with pytest.raises(OutputError, match=r"temp_directory=.* cannot be used"):
             ly.transactions(str(place / "log" / "*.parquet"), temp_directory=folder)
+    assert not (place / "mistyped").exists()
+
+
+@pytest.mark.parametrize("told", [RuntimeError("Query interrupted"), duckdb.InvalidInputException(
+    "Invalid Input Error: counting the rows of the Arrow source failed: KeyboardInterrupt: "
+)])  # fmt: skip
+def test_what_duckdb_makes_of_ctrl_c_is_a_keyboard_interrupt(told):
+    with pytest.raises(KeyboardInterrupt), plain_errors("the rows"):
+        raise told
+    with pytest.raises(RuntimeError, match="interrupted by hand"), plain_errors("the rows"):
+        raise RuntimeError("interrupted by hand")
+
+
+def test_a_folder_whose_removal_is_broken_off_is_removed_when_asked_again(place, monkeypatch):
+    spill = place / "tmp"
+    spill.mkdir(exist_ok=True)
+    tx = ly.transactions(str(place / "log" / "*.parquet"), memory_limit="500MB", temp_directory=spill)
+    usual = shutil.rmtree
+
+    def interrupted(*given, **named):
+        monkeypatch.setattr(shutil, "rmtree", usual)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tx.close()
+    assert list(spill.iterdir())
+    tx.close()
+    assert list(spill.iterdir()) == []
 
 
 def open_files():

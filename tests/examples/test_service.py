@@ -603,6 +603,13 @@ def test_a_log_is_read_as_its_options_say(files, tmp_path):
     for more, words in (("--returns=error", 'returns="error"'), ("--order=bag", "order='bag'")):
         with pytest.raises(service.LoyaltyError, match=words):
             service.Service.prepared(service.options_of([*given, more]))
+    times = [*times[:3], None]
+    pd.DataFrame({"client": 1, "day": times, "paid": 5.0, "basket": "a"}).to_parquet(tmp_path / "log.parquet")
+    with pytest.raises(service.LoyaltyError, match="no usable date") as refused:
+        service.Service.prepared(service.options_of(given))
+    assert "pass --invalid exclude to leave them out" in service.in_options(str(refused.value))
+    told = service.Service.prepared(service.options_of([*given, "--invalid=exclude"])).metrics
+    assert told.transactions["exclusions"]["invalid_date"]["rows"] == 1
 
 
 def edited(text):

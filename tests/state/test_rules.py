@@ -38,6 +38,15 @@ def test_a_batch_comes_again(state):
     assert state.to_dict() == before
 
 
+def test_a_batch_that_came_empty_may_come_again_in_full(state):
+    assert state.merge(night().iloc[:0], batch="n").rows == 0
+    assert state.merge(night().iloc[:0], batch="n").repeated
+    assert state.merge(night(), batch="n").new_customers == 1
+    assert state.merge(night(), batch="n").repeated
+    with pytest.raises(InvalidRows, match="'n' was merged before with 2 rows that were not the same"):
+        state.merge(night().iloc[:0], batch="n")
+
+
 def test_late_rows(state):
     late = night(date=["2024-01-02", "2024-01-11"])
     before = state.to_dict()

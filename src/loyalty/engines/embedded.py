@@ -8,8 +8,7 @@ import uuid
 import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import narwhals.stable.v2 as nw
@@ -23,7 +22,6 @@ from loyalty.engines.sources.files import Files, Scanned
 from loyalty.engines.sources.ids import Ids
 from loyalty.engines.sources.opening import PandasFrame, Source, encoded_ids
 from loyalty.engines.storage import Storage
-from loyalty.engines.waiting import interruptible
 from loyalty.errors import ClosedError, LoyaltyError, UnsupportedSource
 
 if TYPE_CHECKING:
@@ -32,10 +30,6 @@ if TYPE_CHECKING:
     from loyalty.engines.base import RowSpec
 
 __all__ = ["Embedded", "break_off"]
-
-Result = TypeVar("Result")
-
-_LASTING = 0.1  # seconds
 
 # Engines that are open, for `break_off` alone: nothing is computed with it.
 _open: weakref.WeakSet[Embedded] = weakref.WeakSet()
@@ -57,7 +51,6 @@ class Embedded:
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
         self._lock = threading.RLock()  # held for moments only: cursors, ids, closing
         self._once = Once()
-        self._lasting = False  # whether a query has taken long
         with _open_lock:
             _open.add(self)
 
@@ -97,7 +90,7 @@ class Embedded:
         with self._running(f"column {spec.columns[role]!r}"):
             found = f"{select}, row_number() OVER () - 1 AS place, {columns[role]}::VARCHAR AS found"
             rows = relation.project(found).filter(f"{part} IS NULL AND customer IS NOT NULL")
-            bad = self._run(rows.order("place").limit(limit).fetchall)
+            bad = rows.order("place").limit(limit).fetchall()
         names = rows.columns
         where = "" if isinstance(self._source, Scanned) else "row {}: "
         return [
@@ -133,7 +126,7 @@ class Embedded:
 
     def _create(self, frame: nw.LazyFrame[Any], name: str) -> None:
         with self._running("the data"):
-            self._run(partial(self._collectable(frame).create, name), of_all_rows=True)
+            self._collectable(frame).create(name)
 
     def attach(self, table: pa.Table) -> nw.LazyFrame[Any]:
         """Return a small Arrow table as a frame on the calling thread's cursor."""
@@ -159,22 +152,19 @@ class Embedded:
     def collect(self, frame: nw.LazyFrame[Any]) -> pa.Table:
         """Run a query and return its rows."""
         with self._running("the query"):
-            return canonical.tidy(self._run(self._collectable(frame).to_arrow_table))
+            return canonical.tidy(self._collectable(frame).to_arrow_table())
 
     def batches(self, frame: nw.LazyFrame[Any], size: int = 100_000) -> Generator[pa.RecordBatch]:
         """Give the rows of a query some at a time; until it is closed, the calling thread runs no other query here."""
-        with self._running("the query"):
-            query = partial(self._collectable(frame).to_arrow_reader, size)
-            with closing(self._run(query)) as reader:
-                while (batch := self._run(partial(next, reader, None))) is not None:
-                    yield batch
+        with self._running("the query"), closing(self._collectable(frame).to_arrow_reader(size)) as reader:
+            yield from reader
 
     def hand_back(self, frame: nw.LazyFrame[Any], *, customer: Any, days: Sequence[str] = ()) -> Any:
         """Return a per-customer frame in the source's own kind; see `Engine.hand_back`."""
         if self._source.rows_as == "duckdb" and self._storage.limited:
             with self._running("the rows"):
-                cursor, shown = self._cursor(), results.shown(self._collectable(frame), customer, days)
-                return self._storage.result(lambda path: self._run(partial(results.write_table, cursor, shown, path)))
+                shown = results.shown(self._collectable(frame), customer, days)
+                return self._storage.result(lambda path: results.write_table(self._cursor(), shown, path))
         table = canonical.with_dates(self.collect(frame), days)
         if self._source.rows_as == "duckdb":  # on a connection of its own: any thread may read it, also after `close`
             label = str(results.label_for(customer, table.column_names))
@@ -190,7 +180,7 @@ class Embedded:
                 return
             with self._running("the rows"), output_errors(path, beside):
                 shown = results.shown(self._collectable(frame), customer, days)
-                self._run(partial(shown.write_parquet, str(beside), compression="snappy", overwrite=True))
+                shown.write_parquet(str(beside), compression="snappy", overwrite=True)
 
     def interrupt(self) -> None:
         """Break off the queries that run now; any thread may ask for it."""
@@ -234,17 +224,6 @@ class Embedded:
             if isinstance(err, UnsupportedSource) and isinstance(self._source, Files) and not broken_off:
                 self._source.blame(err)
             raise
-
-    def _run(self, query: Callable[[], Result], *, of_all_rows: bool = False) -> Result:
-        """Run a query on the calling thread's cursor; Ctrl-C breaks it off.
-
-        Small logs answer sooner than anybody could press a key, and are spared the way through another thread.
-        """
-        cursor, began = self._cursor(), time.monotonic()
-        try:
-            return interruptible(query, cursor.interrupt) if of_all_rows or self._lasting else query()
-        finally:
-            self._lasting = self._lasting or time.monotonic() - began > _LASTING
 
     def _collectable(self, frame: nw.LazyFrame[Any]) -> Any:
         """Return the relation of a frame, unless the engine is closed."""

@@ -16,7 +16,7 @@ __all__ = ["output_errors", "plain_errors"]
 
 _REMEDY = " / Save it as UTF-8, for example by: iconv -f WINDOWS-1252 -t UTF-8 old.csv > new.csv"
 _DAMAGED = ("magic bytes", "too small to be a parquet", "failed to read file", "outside file", "corrupt",
-            "don't know what type")  # fmt: skip
+            "tprotocolexception", "don't know what type")  # fmt: skip
 _MEND = " / The file is damaged or was not written to its end: write it again, or leave it out."
 _NO_ROOM = ("no space left", "file too large", "disk quota exceeded", "not enough space on the disk")
 _BROKEN_OFF = "Query interrupted"
@@ -35,18 +35,19 @@ def plain_errors(what: str, spill: str = "") -> Iterator[None]:
         OutputError: That folder's disk is full.
         InvalidArgument: The memory that was allowed does not suffice.
         UnsupportedSource: Anything else.
-        KeyboardInterrupt: Ctrl-C broke the query off, which DuckDB tells as a `RuntimeError`.
+        KeyboardInterrupt: Ctrl-C broke off the query, or a look at a table of Python's: DuckDB has errors of its own
+            for that.
     """
     try:
         yield
     except LoyaltyError:
         raise
-    except RuntimeError as err:
-        if str(err) == _BROKEN_OFF:
+    except (duckdb.Error, OSError, RuntimeError) as err:
+        if _broken_off(err):
             raise KeyboardInterrupt from err
+        if isinstance(err, (duckdb.Error, OSError)):
+            raise _plain(err, what, spill) from err
         raise
-    except (duckdb.Error, OSError) as err:
-        raise _plain(err, what, spill) from err
 
 
 @contextmanager
@@ -64,6 +65,12 @@ def output_errors(path: Any, beside: Path) -> Iterator[None]:
             raise
         why = "its disk is full" if _no_room(err) else str(err).splitlines()[0].replace(str(beside), os.fspath(path))
         raise OutputError(f"{os.fspath(path)} cannot be written: {why}. Pass a path on a disk with room.") from err
+
+
+def _broken_off(err: BaseException) -> bool:
+    """Return whether an error is what DuckDB makes of Ctrl-C."""
+    said = str(err).rstrip(": \n")
+    return said.endswith("KeyboardInterrupt") or (type(err) is RuntimeError and said == _BROKEN_OFF)
 
 
 def _no_room(err: BaseException) -> bool:

@@ -12,20 +12,22 @@ import shutil
 import tempfile
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from loyalty.engines import connections
 from loyalty.engines.canonical import literal
-from loyalty.errors import InvalidArgument, OutputError
+from loyalty.engines.failures import plain_errors
+from loyalty.errors import InvalidArgument, OutputError, UnsupportedSource
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = ["Storage"]
 
 _TABLES = "loyalty_tables"  # what the file is called inside the database
-_UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+_UNITS = {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
           "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
 _PYTHON = 200e6  # bytes that Python with its libraries holds before anything is computed
 _ENGINE = 0.7  # of the rest: what DuckDB may take; arrays of cells need less than what it leaves
@@ -47,8 +49,9 @@ class Storage:
         self.limited = memory_limit is not None
         self._limit = _bytes(memory_limit) if self.limited else 0.0
         self._parent = None if temp_directory is None else _path(temp_directory)
-        self.folder = _made(self._parent)
-        self.remove: Callable[[], Any] = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        self.folder = _new(self._parent)
+        self._at_the_end = weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+        _make(self.folder)
 
     def opened(self) -> duckdb.DuckDBPyConnection:
         """Return the engine's database, empty.
@@ -60,22 +63,35 @@ class Storage:
         if self.limited:
             config |= {**self._share(_ENGINE), "preserve_insertion_order": "true"}  # of results, which are tables here
         try:
-            root = connections.opened(config)
-            root.execute("SET GLOBAL TimeZone = 'UTC'")  # otherwise that of the machine
-            if self.limited:  # nobody would read a log of changes after a crash
-                path = literal(str(Path(self.folder, "tables.duckdb")))
-                root.execute(f"ATTACH {path} AS {_TABLES} (RECOVERY_MODE no_wal_writes)")
-        except duckdb.Error as err:
+            with plain_errors(f"a database with {self._given}"):
+                return self._database(config)
+        except UnsupportedSource as err:
             self.remove()
-            raise InvalidArgument(f'{self._given}: {err}. Give a limit such as "4GB".') from err
+            raise InvalidArgument(f'{self._given}: {err.__cause__}. Give a limit such as "4GB".') from err
+        except BaseException:
+            self.remove()
+            raise
+
+    def _database(self, config: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+        root = connections.opened(config)
+        root.execute("SET GLOBAL TimeZone = 'UTC'")  # otherwise that of the machine
+        if self.limited:  # nobody would read a log of changes after a crash
+            path = literal(str(Path(self.folder, "tables.duckdb")))
+            root.execute(f"ATTACH {path} AS {_TABLES} (RECOVERY_MODE no_wal_writes)")
         return root
+
+    def remove(self) -> None:
+        """Remove the folder; where that is broken off, it is removed with the storage, or when Python ends."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._at_the_end.detach()
 
     def cursor(self, root: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
         """Return a cursor for a thread, on which tables are made and found where they are kept."""
-        cursor = root.cursor()
-        if self.limited:
-            cursor.execute(f"USE {_TABLES}")
-        return cursor
+        with plain_errors("the engine's database"):
+            cursor = root.cursor()
+            if self.limited:
+                cursor.execute(f"USE {_TABLES}")
+            return cursor
 
     def result(self, write: Callable[[str], None]) -> Any:
         """Return a relation over a table in a file that only the relation, and what is made of it, keeps alive.
@@ -85,12 +101,13 @@ class Storage:
         Args:
             write: Puts the table `result` into a database file.
         """
-        folder = _made(self._parent)
+        folder = _new(self._parent)
         try:
+            _make(folder)
             path = str(Path(folder, "result.duckdb"))
             write(path)
-            spill = Path(self._parent or tempfile.gettempdir(), f"loyalty-{uuid.uuid4().hex}")  # made if it must spill
-            connection = connections.opened({**self._share(_RESULT), "temp_directory": str(spill)})
+            spill = _new(self._parent)  # made if it must spill
+            connection = connections.opened({**self._share(_RESULT), "temp_directory": spill})
             connection.execute(f"ATTACH {literal(path)} AS kept (READ_ONLY)")
             relation = connection.table("kept.main.result")
         except BaseException:
@@ -113,27 +130,35 @@ class Storage:
 
 def _bytes(limit: Any) -> float:
     """Return an amount of memory in bytes."""
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-zA-Z]*)\s*", limit) if isinstance(limit, str) else None
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([a-zA-Z]+)\s*", limit) if isinstance(limit, str) else None
     if found is None or found[2].upper() not in _UNITS:
-        raise InvalidArgument(f'memory_limit={limit!r} is no amount of memory: give a limit such as "4GB" or "512MiB".')
+        raise InvalidArgument(
+            f'memory_limit={limit!r} is no amount of memory with its unit: give a limit such as "4GB" or "512MiB".'
+        )
     return float(found[1]) * _UNITS[found[2].upper()]
 
 
 def _path(temp_directory: Any) -> str:
-    """Return the caller's folder to spill into, made where it is not there."""
+    """Return the caller's folder to spill into, made where its parent is there: a mistyped disk is no new folder."""
     folder = os.fspath(temp_directory) if isinstance(temp_directory, (str, os.PathLike)) else ""
     if not isinstance(folder, str) or not folder:
         raise InvalidArgument(f"temp_directory={temp_directory!r} is no path of a folder.")
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(exist_ok=True)
     except (OSError, ValueError) as err:
         raise OutputError(f"temp_directory={folder!r} cannot be used: {err}. Name a folder to write in.") from err
     return folder
 
 
-def _made(parent: str | None) -> str:
-    """Return a new folder, inside the caller's or in the system's temporary one."""
+def _new(parent: str | None) -> str:
+    """Return the path of a folder that is not there yet, inside the caller's or in the system's temporary one."""
+    return str(Path(parent or tempfile.gettempdir(), f"loyalty-{uuid.uuid4().hex}"))
+
+
+def _make(folder: str) -> None:
+    """Make a folder that nobody else may look into."""
     try:
-        return tempfile.mkdtemp(prefix="loyalty-", dir=parent)
+        Path(folder).mkdir(mode=0o700)
     except OSError as err:
+        parent = str(Path(folder).parent)
         raise OutputError(f"temp_directory={parent!r} cannot be used: {err}. Name a folder to write in.") from err

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +83,7 @@ class Stored(Embedded):
             OutputError: The file cannot be written.
         """
         with self._running(f"the file {os.fspath(path)!r}"), output_errors(path, Path(path)):
-            self._run(partial(self._collectable(frame).write_parquet, os.fspath(path), compression="zstd"))
+            self._collectable(frame).write_parquet(os.fspath(path), compression="zstd")
 
 
 def shape(kind: str, label: Any, dtype: str, fallback: pa.DataType) -> Any:

@@ -6,8 +6,7 @@ The one step is `taken_in`. A new state is the same step over an empty past (see
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,6 @@ __all__ = ["Content", "LeftOut", "combined", "taken_in"]
 
 Frame = nw.LazyFrame[Any]
 LeftOut = Mapping[str, tuple[int, float]]
-Kept = Callable[[Frame, str], str]  # keeps a frame for the time being and returns its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,23 +70,6 @@ class Content:
         return combined(self.settled, self.pending)
 
 
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    """What customers are evaluated from, as names of tables, which any thread may read.
-
-    Attributes:
-        open_rows: Rows that are open, the new ones among them.
-        who: The customers concerned, and by what.
-        past: What is carried of them.
-        orders: Their orders of closed days that matter; "" where rows name none.
-    """
-
-    open_rows: str
-    who: str
-    past: str
-    orders: str
-
-
 def combined(*parts: LeftOut) -> dict[str, tuple[int, float]]:
     """Return exclusions added up."""
     rows: Counter[str] = Counter()
@@ -116,21 +97,31 @@ def taken_in(engine: Stored, settings: Settings, before: Content, new: Frame, un
     since, closing = settings.horizon(before.until), settings.horizon(until)
     added = engine.keep(new, "rows")
     rows = before.rows.added(engine, added, since=since)
-    orders, closed = before.orders, None
-    # What customers come to now, and what they came to when the last day closed, are questions of their own.
-    with _tables(engine) as kept, ThreadPoolExecutor(1) as aside:
-        open_rows = kept(rows.view(engine).filter(nw.col("day") >= since), "open_rows")
-        evidence = _gathered(engine, settings, before, added, open_rows, kept, days=(closing, until))
-        closes = aside.submit(_closed, engine, settings, evidence, since, closing, kept) if closing > since else None
-        fresh, newly_settled, pending = _today(engine, settings, evidence, since, closing, until, kept)
-        if closes is not None:
-            name, begun = closes.result()
-            closed = engine.table(name)
-            orders = orders.added(engine, begun) if begun else orders
-        changes = _only(engine.table(fresh), _touched(engine.table(evidence.who)))
+    with _tables(engine) as kept:
+        open_rows = engine.table(kept(rows.view(engine).filter(nw.col("day") >= since), "open_rows"))
+        who = kept(_concerned(settings, before, engine.table(added), open_rows, (closing, until)), "who")
+        past = kept(_past(engine, settings, before, who), "past")
+        past_orders = _past_orders(engine, settings, before, past, open_rows, who, kept)
+        mine = _only(open_rows, engine.table(who))
+        evidence = kept(_evidence(settings, mine, engine.table(past), past_orders), "evidence")
+        with evaluated(engine, evidence, settings, until) as now:
+            fresh = per_customer(now, settings, since).join(engine.table(past), on="customer", how="left")
+            fresh = kept(today(fresh, settings), "now")
+            newly_settled = now.left_out(since, closing)
+            pending = now.left_out(closing, None)
+        orders, closed = before.orders, None
+        if closing > since:
+            closed_rows = open_rows.filter(nw.col("day") < closing)
+            then_past = engine.table(past).filter(nw.col("closing") == 1)
+            evidence = kept(_evidence(settings, closed_rows, then_past, past_orders), "evidence")
+            with evaluated(engine, evidence, settings, closing - 1) as then:
+                closed = engine.table(kept(closed_customers(then, settings, since, engine.table(past)), "closed"))
+                if settings.has_orders:
+                    orders = orders.added(engine, engine.keep(closed_orders(then, settings, since), "orders"))
+        touched = engine.table(who).filter(nw.col("fresh") + nw.col("closing") > 0)
+        changes = _only(engine.table(fresh), touched)
         totals = _moved(engine, settings, before.totals, changes)
-        changed = _changed(settings, changes, closed)
-        people = before.people.added(engine, engine.keep(changed, "people"))
+        people = before.people.added(engine, engine.keep(_changed(settings, changes, closed), "people"))
     return replace(
         before,
         until=until,
@@ -144,7 +135,7 @@ def taken_in(engine: Stored, settings: Settings, before: Content, new: Frame, un
 
 
 @contextmanager
-def _tables(engine: Stored) -> Iterator[Kept]:
+def _tables(engine: Stored) -> Iterator[Any]:
     """Give a function that keeps a frame for the time being and returns its name."""
     names: list[str] = []
 
@@ -157,45 +148,6 @@ def _tables(engine: Stored) -> Iterator[Kept]:
     finally:
         for name in names:
             engine.drop(name)
-
-
-def _gathered(
-    engine: Stored, settings: Settings, before: Content, added: str, open_rows: str, kept: Kept, days: tuple[int, int]
-) -> _Evidence:
-    """Return what customers are evaluated from."""
-    here = engine.table(open_rows)
-    who = kept(_concerned(settings, before, engine.table(added), here, days), "who")
-    past = kept(_past(engine, settings, before, who), "past")
-    orders = _past_orders(engine, settings, before, past, _only(here, engine.table(who)), kept)
-    return _Evidence(open_rows, who, past, orders)
-
-
-def _today(
-    engine: Stored, settings: Settings, found: _Evidence, since: int, closing: int, until: int, kept: Kept
-) -> tuple[str, LeftOut, LeftOut]:
-    """Return what customers come to now, and what is left out of their rows: for good, and for the time being."""
-    mine = _only(engine.table(found.open_rows), engine.table(found.who))
-    rows = kept(_rows(engine, settings, mine, engine.table(found.past), found.orders), "evidence")
-    with evaluated(engine, rows, settings, until) as now:
-        fresh = per_customer(now, settings, since).join(engine.table(found.past), on="customer", how="left")
-        return (
-            kept(today(fresh, settings), "now"),
-            now.left_out(since, closing),
-            now.left_out(closing, None),
-        )
-
-
-def _closed(
-    engine: Stored, settings: Settings, found: _Evidence, since: int, closing: int, kept: Kept
-) -> tuple[str, str]:
-    """Return what customers came to when the last day closed, and the orders of the days that did; "" without any."""
-    past = engine.table(found.past)
-    mine = engine.table(found.open_rows).filter(nw.col("day") < closing)
-    rows = kept(_rows(engine, settings, mine, past.filter(nw.col("closing") == 1), found.orders), "evidence")
-    with evaluated(engine, rows, settings, closing - 1) as then:
-        closed = kept(closed_customers(then, settings, since, past), "closed")
-        orders = engine.keep(closed_orders(then, settings, since), "orders") if settings.has_orders else ""
-    return closed, orders
 
 
 def _only(frame: Frame, customers: Frame) -> Frame:
@@ -232,33 +184,31 @@ def _past(engine: Stored, settings: Settings, before: Content, who: str) -> Fram
     return found.select("customer", *carried.closed_columns(settings), "closing", "back", **were)
 
 
-def _past_orders(engine: Stored, settings: Settings, before: Content, past: str, open_rows: Frame, kept: Kept) -> str:
+def _past_orders(
+    engine: Stored, settings: Settings, before: Content, past: str, open_rows: Frame, who: str, kept: Any
+) -> Frame | None:
     """Return the closed orders that open rows name and, where a purchase is an order, those of first days."""
     if not settings.has_orders:
-        return ""
+        return None
     both = ("customer", "order")
-    named = open_rows.filter(~nw.col("order").is_null()).select(*both)
+    named = _only(open_rows, engine.table(who)).filter(~nw.col("order").is_null()).select(*both)
     found = before.orders.found(engine, named.unique(list(both)), both)
     if settings.by_order:
         first = engine.table(past).filter(~nw.col("c_first").is_null()).select("customer", day=nw.col("c_first"))
         debut = before.orders.found(engine, first, ("customer", "day"))
         found = nw.concat([found, debut]).unique(list(both))
-    return kept(found, "past_orders")
+    return engine.table(kept(found, "past_orders"))
 
 
-def _rows(engine: Stored, settings: Settings, open_rows: Frame, past: Frame, past_orders: str) -> Frame:
-    """Return the rows that customers are evaluated from: open ones and, where it takes them, some for the past.
+def _evidence(settings: Settings, rows: Frame, past: Frame, past_orders: Frame | None) -> Frame:
+    """Return what customers are evaluated from: open rows and, where it takes them, rows for the past.
 
     Without orders it takes these of customers with returns alone; for the others, sums and dates will do.
     """
-    mine = open_rows.select(*settings.row_columns, nw.col("amount").alias(FRESH))
+    mine = rows.select(*settings.row_columns, nw.col("amount").alias(FRESH))
     marked = past if settings.has_orders else past.filter(nw.col("back") == 1)
-    orders = _only(engine.table(past_orders), past) if past_orders else None
+    orders = None if past_orders is None else _only(past_orders, past)
     return nw.concat([mine, *carried.rows_of_the_past(marked, orders, settings)])
-
-
-def _touched(who: Frame) -> Frame:
-    return who.filter(nw.col("fresh") + nw.col("closing") > 0)
 
 
 def _changed(settings: Settings, changes: Frame, closed: Frame | None) -> Frame:

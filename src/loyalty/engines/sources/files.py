@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import gzip
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from loyalty.engines.connections import brief
 from loyalty.engines.failures import plain_errors
 from loyalty.engines.sources.drift import refuse_drift
 from loyalty.errors import EmptyData, InvalidArgument, UnsupportedSource
+from loyalty.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -108,10 +110,14 @@ class Files(Scanned):
         """Look at the files once, for their columns; for who has a connection already and need not open one."""
         if self.names:
             return
-        with plain_errors(self._what()):
-            self._learn(connection)
-            if own := self._header(connection, self.paths[0]):
-                self.names = [*own, *list(self.scan(connection).columns)[len(own) :]]
+        try:
+            with plain_errors(self._what()):
+                self._learn(connection)
+                if own := self._header(connection, self.paths[0]):
+                    self.names = [*own, *list(self.scan(connection).columns)[len(own) :]]
+        except UnsupportedSource as err:
+            self.blame(err)
+            raise
 
     def scan(self, cursor: Any) -> Any:
         """Return a relation over the files; every column of a text file is text."""
@@ -134,12 +140,26 @@ class Files(Scanned):
             return cursor.read_csv(self._patterns(), all_varchar=True, header=True, union_by_name=True, **dialect)
 
     def blame(self, err: Exception) -> None:
-        """Raise an error that names the damaged file where `err` does not, by reading each to its end."""
-        if self.text or any(path in str(err) for path in self.paths):
+        """Raise an error that names the damaged file, or the line of it, where `err` does not, by reading each."""
+        if self.text:
+            self._blame_line(err)
+            return
+        if any(path in str(err) for path in self.paths):
             return
         for path in self.paths:
             with plain_errors(f"the file {path!r}"), brief() as connection:
                 connection.read_parquet([glob.escape(path)]).aggregate("bit_xor(hash(COLUMNS(*)))").fetchall()
+
+    def _blame_line(self, err: Exception) -> None:
+        """Raise an error that says which line has more or fewer fields than the first; DuckDB may tell of a dialect."""
+        for path in self.paths:
+            line = _uneven_line(path, self.separator)
+            if line is not None:
+                number, found, wanted = line
+                raise UnsupportedSource(
+                    f"the file {path!r} could not be read: line {number:,} has {counted(found, 'fields')}, and the "
+                    f"first line names {counted(wanted, 'columns')}, parted by {self.separator!r}. Mend that line."
+                ) from err
 
     def _check(self, cursor: Any, labels: Sequence[Any], roles: Sequence[str]) -> None:
         """Raise where a file lacks a column, or holds another type of it."""
@@ -249,6 +269,24 @@ def _matches(pattern: str) -> list[str]:
     if not found:
         raise InvalidArgument(f"no file matches {pattern!r} (looked from {Path.cwd()}).")
     return found
+
+
+def _uneven_line(path: str, separator: str) -> tuple[int, int, int] | None:
+    """Return the number of the first line that does not fit, its fields, and those of the first; None without one."""
+    if path.lower().endswith(".zst"):
+        return None
+    opened = gzip.open if path.lower().endswith(".gz") else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as lines:
+            rows = csv.reader(lines, delimiter=separator)
+            wanted, number = len(next(rows, [])), 2
+            for row in rows:
+                if row and len(row) != wanted:
+                    return number, len(row), wanted
+                number = rows.line_num + 1
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error):  # damaged in another way, which the engine tells
+        return None
+    return None
 
 
 def _file_kind(path: str) -> str:
