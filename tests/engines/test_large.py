@@ -65,6 +65,16 @@ def test_tables_lie_in_the_folder_and_go_with_it(files):
     assert list(spill.iterdir()) == []
 
 
+def test_the_folder_goes_wherever_the_program_has_gone(files, monkeypatch):
+    pattern, spill = files
+    monkeypatch.chdir(spill.parent)
+    tx = ly.transactions(pattern, memory_limit="500MB", temp_directory=spill.name)
+    monkeypatch.chdir("/")
+    assert ly.repurchase_rate(tx).n > 0
+    tx.close()
+    assert list(spill.iterdir()) == []
+
+
 def test_a_result_outlives_everything_and_leaves_nothing(files):
     pattern, spill = files
     with ly.transactions(pattern, memory_limit="500MB", temp_directory=spill) as tx:

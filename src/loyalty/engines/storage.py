@@ -151,8 +151,11 @@ def _path(temp_directory: Any) -> str:
 
 
 def _new(parent: str | None) -> str:
-    """Return the path of a folder that is not there yet, inside the caller's or in the system's temporary one."""
-    return str(Path(parent or tempfile.gettempdir(), f"loyalty-{uuid.uuid4().hex}"))
+    """Return the path of a folder that is not there yet, inside the caller's or in the system's temporary one.
+
+    It is absolute: the program may go to another folder before this one is removed.
+    """
+    return str(Path(parent or tempfile.gettempdir(), f"loyalty-{uuid.uuid4().hex}").absolute())
 
 
 def _make(folder: str) -> None:
