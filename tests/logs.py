@@ -27,8 +27,9 @@ from loyalty.transactions import transactions
 from naive_rows import EPOCH, Naive, day_of
 
 PERIODS = ("day", "week", "month", "quarter", "year")
-SEEDS = (*range(14), 60, 70)  # in the last two, orders that began before the window go on in it
-every = pytest.mark.parametrize("seed", SEEDS)
+_QUICK = (*range(7), 60, 70)  # in the last two, orders that began before the window go on in it
+_MARKED = [*_QUICK, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(7, 14))]
+every = pytest.mark.parametrize("seed", _MARKED)
 
 # Around the turn of ISO years of 52 and 53 weeks, leap days, and plain times.
 STARTS = ["2023-12-20", "2020-12-21", "2020-02-10", "2024-01-01", "1999-11-03", "2021-07-31", "2016-12-26"]

@@ -26,10 +26,9 @@ import pytest
 from loyalty.transactions import transactions
 
 SOURCES = ("pandas", "pandas-categorical", "polars", "polars-lazy", "pyarrow", "parquet", "csv", "duckdb")
-every = pytest.mark.parametrize("source", SOURCES)
-_QUICK = ("pandas", "polars-lazy", "parquet", "duckdb")
+_QUICK = ("pandas", "polars-lazy", "parquet", "duckdb")  # one of each way in; the quick tests ask no more
 _MARKED = [kind if kind in _QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in SOURCES]
-every_in_time = pytest.mark.parametrize("source", _MARKED)  # for tests that take a second a source
+every = pytest.mark.parametrize("source", _MARKED)
 FAR = ("spark", "postgres")
 FAR_MARKED = [pytest.param(kind, marks=[pytest.mark.engines, pytest.mark.xdist_group(kind)]) for kind in FAR]
 every_far = pytest.mark.parametrize("source", FAR_MARKED)

@@ -35,7 +35,7 @@ from value_results import alive, concentration, groups, history, scores
 
 NAN = math.nan
 HOSTILE = ["<script>alert(1)</script>", "$x_1$ and $\\frac{a}{b}$", r"\$5 & 10%", "a\nb\tc\x00", "many words " * 30]
-STYLES = ["default", "dark_background", "ggplot"]
+STYLES = ["default", "dark_background", pytest.param("ggplot", marks=pytest.mark.slow)]
 
 
 def table(data, name="a table", note="", definition="What the columns mean."):

@@ -60,7 +60,7 @@ QUESTIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("source", ["pandas", "pandas-categorical", "polars-lazy", "parquet", "duckdb"])
+@sources.every
 def test_eight_threads_agree_with_one(source, tmp_path):
     with sources.opened(source, log(), tmp_path, observed_from="2024-02-01") as one:
         expected = {name: ask(one) for name, ask in QUESTIONS.items()}

@@ -120,7 +120,7 @@ def test_rfm_segments_agree_with_a_loop_over_customers(log):
         assert sources.same(told(scores), naive(value.customers, labels, column="r"))
 
 
-@sources.every_in_time
+@sources.every
 def test_every_source_takes_its_own_kind_and_any_other(source, log, tmp_path):
     with ly.transactions(log) as tx:
         expected = told(models().score(tx).by(ly.rfm(tx).customers, "segment"))

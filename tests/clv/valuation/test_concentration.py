@@ -106,7 +106,7 @@ def test_values_that_hardly_differ_are_ranked_inside_their_bin():
     assert len(table) < 20
 
 
-@sources.every_in_time
+@sources.every
 def test_every_source_gives_the_same(source, tmp_path):
     log = ly.datasets.cdnow_sample().head(1500)
     with ly.transactions(log) as tx:
