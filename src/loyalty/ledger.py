@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 Frame = nw.LazyFrame[Any]
+_NEVER = -4_000_000  # before all days and all places in an order
 _ROUNDING = 1e-12  # part of what was bought and returned that is left by the last digits of sums alone
 _ROWS = nw.len().cast(nw.Int64).alias("rows")  # typed, so that frames of every engine stack
 
@@ -217,25 +218,40 @@ def _booked_columns(rules: Rules) -> list[str]:
 
 def _latest(back: Frame, bought: Frame, rules: Rules) -> Frame:
     """Return returns (a row per customer and day) with the customer's latest purchase on or before their day."""
-    mine = bought.join(back.select("customer").unique("customer"), on="customer", how="semi")
-    order_by = ["day"] if rules.occasion == "day" else ["day", "spend", "order", "loose_day"]
-    mine = mine.with_columns(one=nw.lit(1))
-    mine = mine.with_columns(number=nw.col("one").cum_sum().over("customer", order_by=order_by).cast(nw.Int64))
-    days = mine.group_by("customer", "day").agg(number=nw.col("number").max())
+    mine = bought.join(back.select("customer"), on="customer", how="semi")
+    columns = {name: nw.col(name) for name in _booked_columns(rules)} | {"own": nw.lit(0)}
+    if rules.occasion == "day":
+        back = _reached(back, mine.select("customer", "day", number=nw.col("day")), rules)
+        columns["day"] = nw.when(nw.col("number") > _NEVER).then(nw.col("number")).cast(nw.Int32)
+        return back.select(**columns)
+    order_by = ["day", "spend", "order", "loose_day"]
+    mine = mine.with_columns(number=nw.col("day").cum_count().over("customer", order_by=order_by).cast(nw.Int64))
+    back = _reached(back, mine.group_by("customer", "day").agg(nw.col("number").max()), rules)
+    target = mine.select(*rules.key, "day", "number")
+    return back.drop("day").join(target, on=["customer", "number"], how="left").select(**columns)
+
+
+def _reached(back: Frame, days: Frame, rules: Rules) -> Frame:
+    """Return returns, at `return_day`, with the largest `number` that their customer's days reach until then.
+
+    Args:
+        back: A row per customer and day.
+        days: `customer`, `day`, and a `number` that grows from day to day.
+        rules: The columns of money.
+
+    Returns:
+        `number` is `_NEVER` where no day is reached.
+    """
+    number, never = nw.col("number").cast(nw.Int64), nw.lit(_NEVER).cast(nw.Int64)
+    nothing = {name: nw.lit(0.0) for name in rules.sums} | {"rows": nw.lit(0).cast(nw.Int64)}
     marks = nw.concat(
         [
-            days.select("customer", "day", "number", is_return=nw.lit(0)),
-            back.select("customer", "day", number=nw.lit(0).cast(nw.Int64), is_return=nw.lit(1)),
+            days.select("customer", "day", number=number, **nothing, is_return=nw.lit(0)),
+            back.select("customer", "day", never.alias("number"), *rules.sums, "rows", is_return=nw.lit(1)),
         ]
     )
     reached = nw.col("number").cum_max().over("customer", order_by=["day", "is_return"])
-    marks = marks.with_columns(number=reached).filter(nw.col("is_return") == 1)
-    back = back.join(marks.select("customer", "day", "number"), on=["customer", "day"], how="inner")
-    back = back.rename({"day": "return_day"})
-    own = list(dict.fromkeys([*rules.key, "day"]))
-    target = mine.select(*own, "number")
-    back = back.join(target, on=["customer", "number"], how="left").with_columns(own=nw.lit(0))
-    return back.select(*_booked_columns(rules))
+    return marks.with_columns(number=reached, return_day=nw.col("day")).filter(nw.col("is_return") == 1)
 
 
 def net_of_returns(bought: Frame, booked: Frame, rules: Rules) -> Frame:
@@ -244,13 +260,14 @@ def net_of_returns(bought: Frame, booked: Frame, rules: Rules) -> Frame:
     Of a purchase that was returned whole nothing is left, whatever the last digits of its sums: 0.1 + 0.2 - 0.3 is 0.
     """
     booked = booked.filter(~nw.col("day").is_null())
-    names = [*dict.fromkeys([*rules.key, "day"]), *rules.sums]
-    touched = booked.select("customer").unique("customer")
+    own = list(dict.fromkeys([*rules.key, "day"]))
+    names = [*own, *rules.sums]
+    touched = booked.select("customer")
     mixed = nw.concat([bought.join(touched, on="customer", how="semi").select(*names), booked.select(*names)])
     day = [] if "day" in rules.key else [nw.col("day").min()]
     sums = [nw.col(name).sum() for name in rules.sums]
     netted = mixed.group_by(*rules.key).agg(*sums, *_gross(rules.sums), *day)
-    netted = _without_rounding(netted, rules.sums).select(*names)
+    netted = _without_rounding(netted, own, rules.sums)
     return nw.concat([bought.join(touched, on="customer", how="anti").select(*names), netted])
 
 
@@ -259,18 +276,21 @@ def _gross(names: Sequence[str]) -> list[nw.Expr]:
     return [nw.col(name).abs().sum().alias(f"gross_{name}") for name in names]
 
 
-def _without_rounding(frame: Frame, names: Sequence[str]) -> Frame:
-    """Return a frame whose sums of money are 0 where nothing but the last digits of floats is left of them."""
-    if not names:
-        return frame
-    left = [
-        nw.when(nw.col(name).abs() > _ROUNDING * nw.col(f"gross_{name}"))
+def _without_rounding(frame: Frame, others: Sequence[str], names: Sequence[str]) -> Frame:
+    """Return columns of a frame, sums of money being 0 where nothing but the last digits of floats is left of them.
+
+    Args:
+        frame: Sums of money, and what `_gross` gives of `names`.
+        others: The columns that stay as they are.
+        names: The sums that may cancel.
+    """
+    left = {
+        name: nw.when(nw.col(name).abs() > _ROUNDING * nw.col(f"gross_{name}"))
         .then(nw.col(name))
         .otherwise(nw.lit(0.0))
-        .alias(name)
         for name in names
-    ]
-    return frame.with_columns(*left).drop(*(f"gross_{name}" for name in names))
+    }
+    return frame.select(*others, **left)
 
 
 def booked_outside(booked: Frame, rules: Rules) -> Frame:
@@ -310,7 +330,8 @@ def customers(bought: Frame, rules: Rules) -> Frame:
         *_gross(rules.cancelling),
     )
     # A return may be booked to one purchase and outweigh it by what another one brought: 0.7 + (0.1 - 0.8) is 0.
-    base = _without_rounding(base, rules.cancelling)
+    plain = [name for name in rules.sums if name not in rules.cancelling]
+    base = _without_rounding(base, ["customer", "first_inside", "last_day", "purchases", *plain], rules.cancelling)
     if rules.history:
         base = base.join(first_days(bought), on="customer", how="inner")
     else:
@@ -361,7 +382,8 @@ def activity(bought: Frame, people: Frame, days: Frame, rules: Rules) -> Frame:
     inside = with_period(inside.select("customer", "spend", "day"), days)
     cancelling = ["spend"] if rules.booked else []
     active = inside.group_by("customer", "period").agg(nw.col("spend").sum(), *_gross(cancelling))
-    active = _without_rounding(active, cancelling)
+    if cancelling:
+        active = _without_rounding(active, ["customer", "period"], cancelling)
     following = [
         nw.col(name).shift(-1).over("customer", order_by="period").alias(f"next_{name}") for name in ("period", "spend")
     ]

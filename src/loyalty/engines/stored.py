@@ -83,7 +83,7 @@ class Stored(Embedded):
             OutputError: The file cannot be written.
         """
         with self._running(f"the file {os.fspath(path)!r}"), output_errors(path, Path(path)):
-            self._collectable(frame).write_parquet(os.fspath(path), compression="zstd")
+            self._collectable(frame).write_parquet(os.fspath(path), compression="snappy")
 
 
 def shape(kind: str, label: Any, dtype: str, fallback: pa.DataType) -> Any:

@@ -22,6 +22,8 @@ import narwhals.stable.v2 as nw
 from loyalty.state.settings import FRESH, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
 __all__ = [
@@ -50,9 +52,15 @@ def closed_columns(settings: Settings) -> list[str]:
     return [*names, *(["c_loose", "c_loose_back"] if settings.by_order else ["c_first_spend"])]
 
 
-def typed(settings: Settings) -> list[nw.Expr]:
-    """Return the columns of the table of customers, in their order and of their types."""
-    return [nw.col("customer"), *(nw.col(name).cast(kind) for name, kind in _kinds(settings).items())]
+def typed(settings: Settings, found: Mapping[str, nw.Expr]) -> list[nw.Expr]:
+    """Return the columns of the table of customers, in their order and of their types.
+
+    Args:
+        settings: The rules of the state.
+        found: What becomes of columns that are not taken as they are.
+    """
+    columns = {name: found.get(name, nw.col(name)).cast(kind) for name, kind in _kinds(settings).items()}
+    return [nw.col("customer"), *(column.alias(name) for name, column in columns.items())]
 
 
 def _kinds(settings: Settings) -> dict[str, Any]:
@@ -107,7 +115,7 @@ def rows_of_the_past(people: Frame, orders: Frame | None, settings: Settings) ->
 
 
 def _days(people: Frame, settings: Settings) -> Frame:
-    """Return the days that tell where closed purchases lie: `customer`, `day`."""
+    """Return the days that tell where closed purchases lie: `customer`, `day`; a day may be there more than once."""
     names = ["c_inside", "c_last"] if settings.by_order else ["c_first", "c_inside", "c_last"]
     found = []
     for name in names:
@@ -115,7 +123,7 @@ def _days(people: Frame, settings: Settings) -> Frame:
         # Of the first day the orders themselves are known: one more there would be a purchase too many.
         there = there.filter(nw.col(name) > nw.col("c_first")) if settings.by_order else there
         found.append(there.select("customer", day=nw.col(name)))
-    return nw.concat(found).unique(["customer", "day"])
+    return nw.concat(found)
 
 
 def _laid_out(frame: Frame, settings: Settings, amount: nw.Expr, *, named: bool = False) -> Frame:

@@ -80,7 +80,7 @@ def closed_customers(then: Evaluation, settings: Settings, since: int | None, pa
     same |= {f"c_{name}": name for name in settings.further}
     same |= {"c_first": "first_day", "c_inside": "first_inside", "c_last": "last_day"}
     same |= {} if settings.by_order else {"c_first_spend": "first_spend"}
-    return now.with_columns(**{into: nw.col(name) for into, name in same.items()}).select(*carried.typed(settings))
+    return now.select(*carried.typed(settings, {into: nw.col(name) for into, name in same.items()}))
 
 
 def _loose(then: Evaluation) -> Frame:

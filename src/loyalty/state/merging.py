@@ -213,13 +213,14 @@ def _evidence(settings: Settings, rows: Frame, past: Frame, past_orders: Frame |
 
 def _changed(settings: Settings, changes: Frame, closed: Frame | None) -> Frame:
     """Return the new rows of customers: as of today, and what is closed where that is more than it was."""
+    columns: dict[str, nw.Expr] = {}
     if closed is not None:
         names = carried.closed_columns(settings)
         closed = closed.select("customer", **{f"new_{name}": nw.col(name) for name in names})
         more = ~nw.col("new_c_first").is_null()
         columns = {name: nw.when(more).then(nw.col(f"new_{name}")).otherwise(nw.col(name)) for name in names}
-        changes = changes.join(closed, on="customer", how="left").with_columns(**columns)
-    return changes.select(*carried.typed(settings))
+        changes = changes.join(closed, on="customer", how="left")
+    return changes.select(*carried.typed(settings, columns))
 
 
 def _counted(settings: Settings) -> list[str]:
