@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 Frame = nw.LazyFrame[Any]
-_NEVER = -4_000_000  # before all days and all places in an order
 _ROUNDING = 1e-12  # part of what was bought and returned that is left by the last digits of sums alone
 _ROWS = nw.len().cast(nw.Int64).alias("rows")  # typed, so that frames of every engine stack
 
@@ -91,6 +90,11 @@ class Rules:
     def key(self) -> list[str]:
         """The columns that make a purchase; `loose_day` keeps rows without an order apart by day."""
         return ["customer", "day"] if self.occasion == "day" else ["customer", "order", "loose_day"]
+
+    @property
+    def key_and_day(self) -> list[str]:
+        """The columns of a purchase that are no money."""
+        return list(dict.fromkeys([*self.key, "day"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,7 @@ def book_returns(rows: Frame, bought: Frame, rules: Rules) -> Frame:
 
 
 def _booked_columns(rules: Rules) -> list[str]:
-    return [*dict.fromkeys([*rules.key, "day"]), "return_day", *rules.sums, "rows", "own"]
+    return [*rules.key_and_day, "return_day", *rules.sums, "rows", "own"]
 
 
 def _latest(back: Frame, bought: Frame, rules: Rules) -> Frame:
@@ -222,12 +226,12 @@ def _latest(back: Frame, bought: Frame, rules: Rules) -> Frame:
     columns = {name: nw.col(name) for name in _booked_columns(rules)} | {"own": nw.lit(0)}
     if rules.occasion == "day":
         back = _reached(back, mine.select("customer", "day", number=nw.col("day")), rules)
-        columns["day"] = nw.when(nw.col("number") > _NEVER).then(nw.col("number")).cast(nw.Int32)
+        columns["day"] = nw.when(nw.col("number") > periods.BEFORE_ALL_DAYS).then(nw.col("number")).cast(nw.Int32)
         return back.select(**columns)
     order_by = ["day", "spend", "order", "loose_day"]
     mine = mine.with_columns(number=nw.col("day").cum_count().over("customer", order_by=order_by).cast(nw.Int64))
     back = _reached(back, mine.group_by("customer", "day").agg(nw.col("number").max()), rules)
-    target = mine.select(*rules.key, "day", "number")
+    target = mine.select(*rules.key_and_day, "number")
     return back.drop("day").join(target, on=["customer", "number"], how="left").select(**columns)
 
 
@@ -240,9 +244,9 @@ def _reached(back: Frame, days: Frame, rules: Rules) -> Frame:
         rules: The columns of money.
 
     Returns:
-        `number` is `_NEVER` where no day is reached.
+        `number` is `periods.BEFORE_ALL_DAYS` where no day is reached.
     """
-    number, never = nw.col("number").cast(nw.Int64), nw.lit(_NEVER).cast(nw.Int64)
+    number, never = nw.col("number").cast(nw.Int64), nw.lit(periods.BEFORE_ALL_DAYS).cast(nw.Int64)
     nothing = {name: nw.lit(0.0) for name in rules.sums} | {"rows": nw.lit(0).cast(nw.Int64)}
     marks = nw.concat(
         [
@@ -260,14 +264,13 @@ def net_of_returns(bought: Frame, booked: Frame, rules: Rules) -> Frame:
     Of a purchase that was returned whole nothing is left, whatever the last digits of its sums: 0.1 + 0.2 - 0.3 is 0.
     """
     booked = booked.filter(~nw.col("day").is_null())
-    own = list(dict.fromkeys([*rules.key, "day"]))
-    names = [*own, *rules.sums]
+    names = [*rules.key_and_day, *rules.sums]
     touched = booked.select("customer")
     mixed = nw.concat([bought.join(touched, on="customer", how="semi").select(*names), booked.select(*names)])
     day = [] if "day" in rules.key else [nw.col("day").min()]
     sums = [nw.col(name).sum() for name in rules.sums]
     netted = mixed.group_by(*rules.key).agg(*sums, *_gross(rules.sums), *day)
-    netted = _without_rounding(netted, own, rules.sums)
+    netted = _without_rounding(netted, rules.key_and_day, rules.sums)
     return nw.concat([bought.join(touched, on="customer", how="anti").select(*names), netted])
 
 

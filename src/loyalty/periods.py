@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "BEFORE_ALL_DAYS",
     "PERIODS",
     "PeriodName",
     "Window",
@@ -35,6 +36,7 @@ PeriodName = Literal["day", "week", "month", "quarter", "year"]
 PERIODS: tuple[PeriodName, ...] = ("day", "week", "month", "quarter", "year")
 _EPOCH = dt.date(1970, 1, 1)
 _LONGEST = 3_652_059  # days from year 1 to 9999
+BEFORE_ALL_DAYS = -4_000_000  # as a day; any calendar day is later
 _DURATION = re.compile(r"\s*(\d+)\s*(d|w|day|days|week|weeks)\s*")
 _Days = TypeVar("_Days", int, "NDArray[np.integer[Any]]")
 

@@ -10,6 +10,7 @@ import narwhals.stable.v2 as nw
 from loyalty import engines, ledger
 from loyalty.engines.stored import Stored, shape
 from loyalty.errors import InvalidArgument
+from loyalty.periods import BEFORE_ALL_DAYS
 from loyalty.state import carried, ids
 from loyalty.state.batches import decoded, in_order
 from loyalty.state.bringing import brought
@@ -162,7 +163,7 @@ def _closed(
             tables["orders"] = brought(source, named, engine, settings, orders, "orders")
         else:
             tables["orders"] = engine.keep(engine.attach(orders.empty_table()), "orders")
-        return tables, then.left_out(-4_000_000, None)
+        return tables, then.left_out(BEFORE_ALL_DAYS, None)
 
 
 def opened(settings: Settings, **opening: Any) -> Stored:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from loyalty import engines, ledger
+from loyalty.periods import BEFORE_ALL_DAYS
 from loyalty.state.settings import FRESH, CarryRules, Settings
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "evaluated", "per_customer"]
 
 Frame = nw.LazyFrame[Any]
-_ALWAYS = -4_000_000  # a day before all others
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def per_customer(found: Evaluation, settings: Settings, since: int | None) -> Fr
         nw.col("day").min().alias("first_day"), nw.col("day").max().alias("last_day")
     )
     inside = nw.col("day") >= settings.first
-    new = nw.col("day") >= (_ALWAYS if since is None else since)
+    new = nw.col("day") >= (BEFORE_ALL_DAYS if since is None else since)
     debut = nw.col("day") == nw.col("first_day")
     one, none = nw.lit(1), nw.lit(0)
     marked = netted.join(ends, on="customer", how="inner").with_columns(

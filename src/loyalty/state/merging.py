@@ -6,7 +6,7 @@ The one step is `taken_in`. A new state is the same step over an empty past (see
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ __all__ = ["Content", "LeftOut", "combined", "taken_in"]
 
 Frame = nw.LazyFrame[Any]
 LeftOut = Mapping[str, tuple[int, float]]
+Kept = Callable[[Frame, str], str]  # keeps a frame for the time being and returns its name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +102,12 @@ def taken_in(engine: Stored, settings: Settings, before: Content, new: Frame, un
         open_rows = engine.table(kept(rows.view(engine).filter(nw.col("day") >= since), "open_rows"))
         who = kept(_concerned(settings, before, engine.table(added), open_rows, (closing, until)), "who")
         past = kept(_past(engine, settings, before, who), "past")
-        past_orders = _past_orders(engine, settings, before, past, open_rows, who, kept)
         mine = _only(open_rows, engine.table(who))
+        past_orders = _past_orders(engine, settings, before, past, mine, kept)
         evidence = kept(_evidence(settings, mine, engine.table(past), past_orders), "evidence")
         with evaluated(engine, evidence, settings, until) as now:
-            fresh = per_customer(now, settings, since).join(engine.table(past), on="customer", how="left")
-            fresh = kept(today(fresh, settings), "now")
+            sums = per_customer(now, settings, since).join(engine.table(past), on="customer", how="left")
+            fresh = kept(today(sums, settings), "now")
             newly_settled = now.left_out(since, closing)
             pending = now.left_out(closing, None)
         orders, closed = before.orders, None
@@ -135,7 +136,7 @@ def taken_in(engine: Stored, settings: Settings, before: Content, new: Frame, un
 
 
 @contextmanager
-def _tables(engine: Stored) -> Iterator[Any]:
+def _tables(engine: Stored) -> Iterator[Kept]:
     """Give a function that keeps a frame for the time being and returns its name."""
     names: list[str] = []
 
@@ -185,13 +186,13 @@ def _past(engine: Stored, settings: Settings, before: Content, who: str) -> Fram
 
 
 def _past_orders(
-    engine: Stored, settings: Settings, before: Content, past: str, open_rows: Frame, who: str, kept: Any
+    engine: Stored, settings: Settings, before: Content, past: str, open_rows: Frame, kept: Kept
 ) -> Frame | None:
     """Return the closed orders that open rows name and, where a purchase is an order, those of first days."""
     if not settings.has_orders:
         return None
     both = ("customer", "order")
-    named = _only(open_rows, engine.table(who)).filter(~nw.col("order").is_null()).select(*both)
+    named = open_rows.filter(~nw.col("order").is_null()).select(*both)
     found = before.orders.found(engine, named.unique(list(both)), both)
     if settings.by_order:
         first = engine.table(past).filter(~nw.col("c_first").is_null()).select("customer", day=nw.col("c_first"))
